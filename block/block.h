@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Block back ends: a disk's bytes behind asynchronous requests. Now raw files (and host devices); formats come behind the same
+ * interface. Requests run on worker threads; completion is called in the main thread under the lock given to
+ * block_set_lock() (the machine lock).
+ */
+#ifndef BLOCK_BLOCK_H
+#define BLOCK_BLOCK_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+typedef struct BlockBackend BlockBackend;
+
+typedef struct BlockOptions {
+    const char *id;
+    const char *file;
+    const char *format;             /* "raw" or NULL: raw */
+    bool readonly;
+    bool snapshot;                  /* writes go to a temporary overlay that is thrown away; the file is opened read-only */
+    bool cache_unsafe;              /* cache=unsafe: flushes are not waited for */
+} BlockOptions;
+
+/* Opens @options->file (locked against a second writer: the error names the holder's process when it can); registered under the id. */
+BlockBackend *block_open(const BlockOptions *options, GError **error);
+BlockBackend *block_find(const char *id);
+void block_close_all(void);         /* completes and flushes everything */
+
+uint64_t block_length(const BlockBackend *blk);     /* bytes */
+bool block_is_readonly(const BlockBackend *blk);
+const char *block_file(const BlockBackend *blk);
+/* One device may use a back end. False: taken already. */
+bool block_claim(BlockBackend *blk, const char *user, GError **error);
+void block_release(BlockBackend *blk);
+
+typedef enum BlockOp { BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH, BLOCK_DISCARD, BLOCK_WRITE_ZEROES } BlockOp;
+
+/* A request, owned by the caller until done() was called. @iov must stay valid. Out of range: done(-EINVAL). */
+typedef struct BlockRequest BlockRequest;
+struct BlockRequest {
+    BlockOp op;
+    uint64_t offset, bytes;         /* bytes = sum of iov for read and write */
+    struct iovec *iov;
+    int n_iov;
+    void (*done)(BlockRequest *req, int error);     /* 0 or -errno */
+    void *opaque;
+};
+
+void block_submit(BlockBackend *blk, BlockRequest *req);
+/* Waits until no request of @blk is in flight (reset, unrealize). Completions are called. */
+void block_drain(BlockBackend *blk);
+/* Synchronous access for loaders and flash at start. */
+bool block_pread(BlockBackend *blk, uint64_t offset, void *buf, uint64_t len, GError **error);
+bool block_pwrite(BlockBackend *blk, uint64_t offset, const void *buf, uint64_t len, GError **error);
+
+void block_set_lock(void (*lock)(void), void (*unlock)(void));
+
+#endif
