@@ -14,12 +14,19 @@
 
 typedef struct Chardev Chardev;
 
-typedef enum ChardevEvent { CHARDEV_OPENED, CHARDEV_CLOSED, CHARDEV_BREAK } ChardevEvent;
+typedef enum ChardevEvent {
+    CHARDEV_OPENED,                 /* the peer connected; at attach if it is there already */
+    CHARDEV_CLOSED,
+    CHARDEV_BREAK,
+    CHARDEV_FOCUS,                  /* mux: input goes to this front end from now on */
+    CHARDEV_UNFOCUS,
+} ChardevEvent;
 
 typedef struct ChardevFrontend {
     size_t (*can_read)(void *opaque);       /* bytes it takes now; NULL: any number */
     void (*read)(void *opaque, const uint8_t *buf, size_t len);
-    void (*event)(void *opaque, ChardevEvent event);    /* may be NULL */
+    void (*event)(void *opaque, ChardevEvent event);    /* may be NULL; ignores events it does not know */
+    bool no_lock;                           /* call these without the lock (monitor, gdb stub: they take it themselves) */
 } ChardevFrontend;
 
 /* Makes a back end from a -chardev argument without the id ("socket,path=/x,server=on,wait=off") or a -serial shorthand
@@ -44,7 +51,15 @@ void chardev_cleanup(void);
 void chardev_set_lock(void (*lock)(void), void (*unlock)(void));
 /* What C-a x does (quit), given by main. */
 void chardev_set_quit_handler(void (*f)(void));
+/* The mux's escape character, C-a unless changed (-echr). */
+void chardev_set_escape(uint8_t c);
 /* "-chardev help". */
 void chardev_list(GString *out);
+/* "info chardev": one line for each back end. */
+void chardev_info(GString *out);
+/* Whether some back end holds the process's standard input and output. */
+bool chardev_stdio_in_use(void);
+/* Puts the terminal back as it was; async-signal-safe, for handlers of fatal signals. */
+void chardev_restore_terminal(void);
 
 #endif
