@@ -87,6 +87,7 @@ typedef struct IrTarget {
     unsigned n_regs;
     const IrHelper *helpers;
     unsigned n_helpers;
+    uint8_t max_insn_bytes;         /* longest guest insn */
 } IrTarget;
 
 /* Flavours of a block that no target decides (BlockKey.cflags). */
