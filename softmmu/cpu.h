@@ -106,6 +106,14 @@ typedef struct TargetOps {
 
 enum { CPU_N_CONTEXTS = 16 };
 
+/* Counters behind "info jit"; written by the vCPU's thread only. */
+typedef struct CpuStats {
+    uint64_t tlb_fills, io_accesses, slow_accesses, context_switches, context_recycles, flush_pages, flush_contexts;
+    uint64_t lookups, jc_misses, links, translations, translated_insns, translated_bytes, translate_ns;
+    uint64_t exits[5];              /* by TcgExit */
+    uint64_t guest_faults, interrupts, halts;
+} CpuStats;
+
 struct Cpu {
     GObject parent;
     const TargetOps *ops;
@@ -125,15 +133,21 @@ struct Cpu {
     uint64_t spill[TCG_N_SPILLS];
 
     /* The run loop's. */
-    uint64_t mode_cflags;           /* IR_CF_* of every block now */
     sigjmp_buf loop;
     const IrInsn *volatile interp_at;
     CodeBlock *volatile interp_block;
     TlbContext *contexts[CPU_N_CONTEXTS];
+    ContextKey context_keys[CPU_N_CONTEXTS];
+    uint8_t context_hint[64];       /* hash of a key -> slot where it was last */
+    uint64_t context_clock;         /* stamps for recycling the least recently used */
     bool halted;                    /* waits for an interrupt */
-    bool powered_off;               /* held in reset by the machine */
-    struct CpuThread *thread;
-    struct CpuStats *stats;
+    bool single_step;               /* the debugger's: one insn, then a debug stop */
+    bool debug_hold;                /* stopped for the debugger until the next cpu_resume_all() */
+    bool step_done;                 /* that insn was run: stop before the next */
+    bool watch_step;                /* re-runs the insn that hit a watchpoint, unwatched */
+    struct CpuThread *thread;       /* cpu.c */
+    struct Translator *translator;  /* exec.c: IR block and compiler of this thread */
+    CpuStats stats;
 };
 
 GType cpu_get_type(void);

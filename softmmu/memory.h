@@ -69,6 +69,8 @@ extern uint8_t *ram_base;
 extern uint64_t ram_size;
 /* Reserves address space for RAM pools up to @max bytes (lazily touched). False: not enough host address space. */
 bool memory_init(uint64_t max, GError **error);
+/* The @max of memory_init(): no RAM page number reaches memory_max_ram() >> 12. */
+uint64_t memory_max_ram(void);
 
 void memory_region_init(MemoryRegion *mr, const char *name, uint64_t size);      /* container */
 /* RAM/ROM from the pool; @size is rounded up to 4 KiB; fails with an error naming @name when the host has too little. */

@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The code cache (see code-cache-priv.h): allocation in the doubly mapped code memory, the hash table, links between blocks, and
+ * the pages that blocks were made from.
+ *
+ * A block's code is preceded by the address of its CodeBlock, and a bitmap has a bit for each 16-byte granule at which code starts: that
+ * is how a host PC finds its block.
+ */
+#define _GNU_SOURCE
+#include "softmmu/code-cache-priv.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include "softmmu/memory.h"
+#include "softmmu/tlb-priv.h"
+
+enum { HASH_BITS = 16, HASH_SIZE = 1 << HASH_BITS, GRANULE = 16, CHUNK_SHIFT = 6 };
+
+/* What is known of a RAM page that holds code. */
+typedef struct CodePage {
+    CodeBlock *blocks;
+    uint64_t chunks;                /* which 64-byte chunks blocks were made from */
+} CodePage;
+
+enum { PAGE_CODE = 1, PAGE_WRITER = 2 };
+
+static struct {
+    GMutex lock;                    /* all but lookups and reading code */
+    uint8_t *rw, *rx;
+    uint64_t size, used, reserved;  /* reserved: the thunks at the start */
+    uint64_t *starts;               /* bitmap of granules */
+    CodeBlock *hash[HASH_SIZE];
+    GPtrArray *blocks;              /* all of this generation */
+    uint64_t generation;
+    void *fns[TCG_N_FNS];
+    TcgEnterFn *enter;
+    const TcgAbi *abi;
+    /* by RAM page number */
+    uint8_t *page_flags;            /* PAGE_*, atomic */
+    uint32_t *page_seq;             /* atomic */
+    CodePage **pages;
+    uint64_t invalidated;
+} cache;
+
+static void *reserve(size_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static bool map_code(uint64_t size, GError **error)
+{
+    int fd = memfd_create("menura-code", MFD_CLOEXEC);
+
+    if (fd < 0 || ftruncate(fd, (off_t)size) < 0) {
+        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "code cache: cannot make %" PRIu64 " bytes: %s",
+                    size, g_strerror(errno));
+        return false;
+    }
+    cache.rw = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    cache.rx = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+    close(fd);
+    if (cache.rw == MAP_FAILED || cache.rx == MAP_FAILED) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM, "code cache: cannot map %" PRIu64 " bytes: %s", size,
+                    g_strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+bool code_cache_init(const TcgAbi *abi, uint64_t size, GError **error)
+{
+    uint64_t max_pages = memory_max_ram() >> 12;
+
+    cache.abi = abi;
+    cache.size = size;
+    cache.blocks = g_ptr_array_new();
+    cache.page_flags = reserve(max_pages);
+    cache.page_seq = reserve(max_pages * sizeof(uint32_t));
+    cache.pages = reserve(max_pages * sizeof(CodePage *));
+    cache.starts = reserve(size / GRANULE / 8);
+    if (!cache.page_flags || !cache.page_seq || !cache.pages || !cache.starts) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM, "code cache: not enough address space");
+        return false;
+    }
+    if (abi) {
+        if (!map_code(size, error)) {
+            return false;
+        }
+        cache.reserved = tcg_backend_make_thunks(abi, cache.rw, cache.rx, 4096, cache.fns, &cache.enter);
+        cache.reserved = (cache.reserved + 63) & ~63ull;
+    }
+    cache.used = cache.reserved;
+    memory_set_written_hook(code_page_written);
+    return true;
+}
+
+void code_cache_thunks(void *fns[TCG_N_FNS], TcgEnterFn **enter)
+{
+    for (unsigned i = 0; i < TCG_N_FNS; i++) {
+        if (cache.fns[i]) {
+            fns[i] = cache.fns[i];
+        }
+    }
+    *enter = cache.enter;
+}
+
+/* ---- Finding ---- */
+
+static unsigned key_hash(const BlockKey *key)
+{
+    uint64_t h = key->phys * 0x9e3779b97f4a7c15ull ^ (uint64_t)(key->mode * 31 + key->cflags) * 0xc2b2ae3d27d4eb4full;
+
+    return (unsigned)(h >> (64 - HASH_BITS));
+}
+
+static bool key_equal(const BlockKey *a, const BlockKey *b)
+{
+    return a->phys == b->phys && a->phys2 == b->phys2 && a->mode == b->mode && a->cflags == b->cflags;
+}
+
+CodeBlock *code_cache_find(const BlockKey *key)
+{
+    CodeBlock *b = __atomic_load_n(&cache.hash[key_hash(key)], __ATOMIC_ACQUIRE);
+
+    while (b && !key_equal(&b->key, key)) {
+        b = __atomic_load_n(&b->next, __ATOMIC_ACQUIRE);
+    }
+    return b;
+}
+
+CodeBlock *code_cache_block_at(uint64_t host_pc)
+{
+    uint64_t granule = (host_pc - 1 - (uint64_t)cache.rx) / GRANULE;
+    uint64_t word = granule / 64;
+    uint64_t bits = cache.starts[word] & (~0ull >> (63 - granule % 64));
+    uint64_t start;
+
+    while (!bits) {
+        bits = cache.starts[--word];
+    }
+    start = (word * 64 + 63 - (uint64_t)__builtin_clzll(bits)) * GRANULE;
+    return *(CodeBlock **)(cache.rx + start - sizeof(CodeBlock *));
+}
+
+const TcgSite *code_block_site(const CodeBlock *block, uint64_t host_pc)
+{
+    uint32_t offset = (uint32_t)(host_pc - (uint64_t)block->code);
+    unsigned lo = 0, hi = block->n_sites;
+
+    while (lo < hi) {
+        unsigned mid = (lo + hi) / 2;
+
+        if (block->sites[mid].host_offset < offset) {
+            lo = mid + 1;
+        } else {
+            hi = mid;
+        }
+    }
+    g_assert(lo < block->n_sites && block->sites[lo].host_offset == offset);
+    return &block->sites[lo];
+}
+
+/* ---- Making ---- */
+
+/* Copies the code to the next free place; NULL: the cache is full. */
+static const uint8_t *place_code(CodeBlock *block, const TcgCode *code)
+{
+    uint64_t start = (cache.used + sizeof(CodeBlock *) + GRANULE - 1) & ~(uint64_t)(GRANULE - 1);
+
+    if (start + code->size > cache.size) {
+        return NULL;
+    }
+    memcpy(cache.rw + start - sizeof(CodeBlock *), &block, sizeof(CodeBlock *));
+    memcpy(cache.rw + start, code->code, code->size);
+    __atomic_or_fetch(&cache.starts[start / GRANULE / 64], 1ull << (start / GRANULE % 64), __ATOMIC_RELAXED);
+    cache.used = start + code->size;
+    return cache.rx + start;
+}
+
+static uint64_t chunk_mask(unsigned first_byte, unsigned last_byte)
+{
+    unsigned first = first_byte >> CHUNK_SHIFT, last = MIN(last_byte, 4095) >> CHUNK_SHIFT;
+
+    return (~0ull << first) & (~0ull >> (63 - last));
+}
+
+/* The chunks of page @n (0: the first, 1: the second) that @block was made from. */
+static uint64_t block_chunks(const CodeBlock *block, unsigned n)
+{
+    if (!n && block->key.phys2 == (block->key.phys & ~4095ull)) {
+        return ~0ull;               /* one RAM page mapped at both virtual pages */
+    }
+    return n ? 1 : block->chunks;
+}
+
+static uint64_t block_page(const CodeBlock *block, unsigned n)
+{
+    return (n ? block->key.phys2 : block->key.phys) >> 12;
+}
+
+static void page_add(CodeBlock *block, unsigned n)
+{
+    uint64_t page = block_page(block, n);
+
+    if (!cache.pages[page]) {
+        cache.pages[page] = g_new0(CodePage, 1);
+    }
+    block->page_next[n] = cache.pages[page]->blocks;
+    cache.pages[page]->blocks = block;
+    cache.pages[page]->chunks |= block_chunks(block, n);
+}
+
+static bool pages_unchanged(const CodeBlock *proto, const uint32_t seq[2])
+{
+    return cache.page_seq[block_page(proto, 0)] == seq[0] &&
+           (!proto->has_page2 || cache.page_seq[block_page(proto, 1)] == seq[1]);
+}
+
+static CodeBlock *block_publish(CodeBlock *block)
+{
+    CodeBlock **head = &cache.hash[key_hash(&block->key)];
+
+    g_ptr_array_add(cache.blocks, block);
+    page_add(block, 0);
+    if (block->has_page2) {
+        page_add(block, 1);
+    }
+    block->next = *head;
+    __atomic_store_n(head, block, __ATOMIC_RELEASE);
+    return block;
+}
+
+CodeBlock *code_cache_add(const CodeBlock *proto, const TcgCode *code, const uint32_t seq[2], bool *full)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&cache.lock);
+    CodeBlock *block = code_cache_find(&proto->key);
+
+    (void)locker;
+    *full = false;
+    if (block || !pages_unchanged(proto, seq)) {
+        return block;
+    }
+    block = g_memdup2(proto, sizeof(CodeBlock));
+    if (code) {
+        block->code = place_code(block, code);
+        block->size = code->size;
+        block->entry_link = code->entry_link;
+        block->n_sites = code->n_sites;
+        block->sites = g_memdup2(code->sites, code->n_sites * sizeof(TcgSite));
+    } else if (cache.blocks->len >= cache.size / 1024) {
+        *full = true;
+    }
+    if ((code && !block->code) || *full) {
+        *full = true;
+        g_free(block->sites);
+        g_free(block);
+        return NULL;
+    }
+    return block_publish(block);
+}
+
+/* ---- Links ---- */
+
+static uint8_t *writable(const CodeBlock *block)
+{
+    return cache.rw + (block->code - cache.rx);
+}
+
+void code_cache_link(CodeBlock *from, const TcgSite *site, CodeBlock *to)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&cache.lock);
+    CodeLink link = { from, (uint32_t)(site - from->sites) };
+
+    (void)locker;
+    if (from->dead || to->dead) {
+        return;
+    }
+    if (!to->incoming) {
+        to->incoming = g_array_new(FALSE, FALSE, sizeof(CodeLink));
+    }
+    g_array_append_val(to->incoming, link);
+    tcg_backend_link_exit(writable(from), from->code, site, to->code + to->entry_link);
+}
+
+static void hash_remove(CodeBlock *block)
+{
+    CodeBlock **link = &cache.hash[key_hash(&block->key)];
+
+    while (*link != block) {
+        link = &(*link)->next;
+    }
+    __atomic_store_n(link, block->next, __ATOMIC_RELEASE);
+}
+
+/* Takes @block out of use; its memory and code stay until the generation ends, since other vCPUs may be in it. */
+static void block_kill(CodeBlock *block)
+{
+    hash_remove(block);
+    __atomic_store_n(&block->dead, true, __ATOMIC_RELEASE);
+    cache.invalidated++;
+    if (!block->code) {
+        return;
+    }
+    for (unsigned i = 0; block->incoming && i < block->incoming->len; i++) {
+        CodeLink *l = &g_array_index(block->incoming, CodeLink, i);
+
+        tcg_backend_unlink_exit(writable(l->from), l->from->code, &l->from->sites[l->site]);
+    }
+    tcg_backend_kill_entry(cache.abi, writable(block));
+}
+
+static void block_free(CodeBlock *block)
+{
+    if (block->incoming) {
+        g_array_free(block->incoming, TRUE);
+    }
+    ir_block_free(block->ir);
+    g_free(block->sites);
+    g_free(block);
+}
+
+uint64_t code_cache_generation(void)
+{
+    return __atomic_load_n(&cache.generation, __ATOMIC_ACQUIRE);
+}
+
+void code_cache_flush(void)
+{
+    g_mutex_lock(&cache.lock);
+    for (unsigned i = 0; i < cache.blocks->len; i++) {
+        CodeBlock *block = g_ptr_array_index(cache.blocks, i);
+
+        for (unsigned n = 0; n <= (unsigned)block->has_page2; n++) {
+            uint64_t page = block_page(block, n);
+
+            g_clear_pointer(&cache.pages[page], g_free);
+            __atomic_and_fetch(&cache.page_flags[page], (uint8_t)~PAGE_CODE, __ATOMIC_SEQ_CST);
+        }
+        block_free(block);
+    }
+    g_ptr_array_set_size(cache.blocks, 0);
+    memset(cache.hash, 0, sizeof(cache.hash));
+    memset(cache.starts, 0, cache.size / GRANULE / 8);
+    cache.used = cache.reserved;
+    __atomic_store_n(&cache.generation, cache.generation + 1, __ATOMIC_RELEASE);
+    g_mutex_unlock(&cache.lock);
+    tlb_flush_jumps_all();
+}
+
+/* ---- Pages ---- */
+
+bool code_page_has_code(const uint8_t *host)
+{
+    return __atomic_load_n(&cache.page_flags[memory_ram_page(host)], __ATOMIC_RELAXED) & PAGE_CODE;
+}
+
+bool code_page_note_writer(const uint8_t *host)
+{
+    uint8_t *flags = &cache.page_flags[memory_ram_page(host)];
+
+    if (__atomic_load_n(flags, __ATOMIC_RELAXED) & PAGE_CODE) {
+        return false;
+    }
+    if (!(__atomic_load_n(flags, __ATOMIC_RELAXED) & PAGE_WRITER)) {
+        __atomic_or_fetch(flags, PAGE_WRITER, __ATOMIC_SEQ_CST);
+    }
+    return true;
+}
+
+uint32_t code_page_begin(const uint8_t *host)
+{
+    uint64_t page = memory_ram_page(host);
+    uint8_t old = __atomic_fetch_or(&cache.page_flags[page], PAGE_CODE, __ATOMIC_SEQ_CST);
+
+    if (old & PAGE_WRITER) {
+        __atomic_and_fetch(&cache.page_flags[page], (uint8_t)~PAGE_WRITER, __ATOMIC_SEQ_CST);
+        tlb_protect_page(ram_base + (page << 12));
+    }
+    return __atomic_load_n(&cache.page_seq[page], __ATOMIC_ACQUIRE);
+}
+
+/* Kills the blocks of @page made from @chunks and recomputes what is left. Cache lock held. */
+static void page_invalidate(uint64_t page, uint64_t chunks)
+{
+    CodePage *p = cache.pages[page];
+    CodeBlock **link, *block;
+
+    __atomic_add_fetch(&cache.page_seq[page], 1, __ATOMIC_SEQ_CST);
+    if (!p) {
+        __atomic_and_fetch(&cache.page_flags[page], (uint8_t)~PAGE_CODE, __ATOMIC_SEQ_CST);
+        return;
+    }
+    if (!(p->chunks & chunks)) {
+        return;
+    }
+    p->chunks = 0;
+    link = &p->blocks;
+    while ((block = *link) != NULL) {
+        unsigned n = block_page(block, 0) == page ? 0 : 1;
+
+        if (!block->dead && (block_chunks(block, n) & chunks)) {
+            block_kill(block);
+        }
+        if (block->dead) {
+            *link = block->page_next[n];
+        } else {
+            p->chunks |= block_chunks(block, n);
+            link = &block->page_next[n];
+        }
+    }
+    if (!p->blocks) {
+        g_clear_pointer(&cache.pages[page], g_free);
+        __atomic_and_fetch(&cache.page_flags[page], (uint8_t)~PAGE_CODE, __ATOMIC_SEQ_CST);
+    }
+}
+
+void code_page_written(uint64_t ram_offset, uint64_t len)
+{
+    while (len) {
+        uint64_t page = ram_offset >> 12, offset = ram_offset & 4095, n = MIN(len, 4096 - offset);
+
+        if (__atomic_load_n(&cache.page_flags[page], __ATOMIC_SEQ_CST) & PAGE_CODE) {
+            g_mutex_lock(&cache.lock);
+            page_invalidate(page, chunk_mask((unsigned)offset, (unsigned)(offset + n - 1)));
+            g_mutex_unlock(&cache.lock);
+        }
+        ram_offset += n;
+        len -= n;
+    }
+}
+
+void code_cache_print(GString *out)
+{
+    g_mutex_lock(&cache.lock);
+    g_string_append_printf(out,
+                           "code cache          %" PRIu64 " of %" PRIu64 " KiB used, generation %" PRIu64 "\n"
+                           "blocks              %u live or waiting, %" PRIu64 " invalidated\n",
+                           cache.used >> 10, cache.size >> 10, cache.generation, cache.blocks->len, cache.invalidated);
+    g_mutex_unlock(&cache.lock);
+}

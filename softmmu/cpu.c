@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * vCPUs as threads: registration, start and stop, sleeping and waking, and sections in which no vCPU executes guest code.
+ *
+ * A vCPU is `running` between cpu_exec_begin() and cpu_exec_end(). Whoever needs all of them outside (main thread: pause; a vCPU: code cache
+ * flush) becomes the holder; the others leave at their next poll and wait in cpu_exec_begin(). The main thread's holds nest.
+ *
+ * Waking: a sleeper sets `sleeping` and then looks at exit_request; a waker sets exit_request and then looks at `sleeping`.
+ */
+#include "softmmu/cpu.h"
+#include <inttypes.h>
+#include <string.h>
+#include "softmmu/clock.h"
+#include "softmmu/code-cache-priv.h"
+#include "softmmu/exec-priv.h"
+#include "softmmu/memory.h"
+#include "softmmu/tlb-priv.h"
+
+typedef struct CpuThread {
+    GThread *thread;
+    GCond wake;
+    bool running;                   /* may be in guest code; under the lock */
+    bool sleeping;                  /* atomic */
+} CpuThread;
+
+enum { DEFAULT_CODE_CACHE = 128 << 20 };
+
+G_DEFINE_TYPE(Cpu, cpu, G_TYPE_OBJECT)
+
+GPtrArray *cpus;
+CpuConfig cpu_config;
+const TargetOps *cpu_target;
+TcgAbi cpu_abi;
+
+static GMutex lock;
+static GCond all_out, resume;
+static bool held;                   /* atomic: somebody holds the vCPUs outside */
+static bool quit;                   /* atomic */
+static unsigned pauses;             /* the main thread's nested holds */
+static void **helper_table;
+
+static void cpu_finalize(GObject *object)
+{
+    Cpu *cpu = (Cpu *)object;
+
+    if (cpu->thread) {
+        exec_free_cpu(cpu);
+        tlb_free_cpu(cpu);
+        g_cond_clear(&cpu->thread->wake);
+        g_free(cpu->thread);
+    }
+    G_OBJECT_CLASS(cpu_parent_class)->finalize(object);
+}
+
+static void cpu_class_init(CpuClass *klass)
+{
+    G_OBJECT_CLASS(klass)->finalize = cpu_finalize;
+}
+
+static void cpu_init(Cpu *cpu)
+{
+    (void)cpu;
+}
+
+static void fill_abi(const TargetOps *target)
+{
+    cpu_abi = (TcgAbi){
+        .target = &target->ir,
+        .exit_request = offsetof(Cpu, exit_request),
+        .pc = offsetof(Cpu, pc),
+        .pc_page = offsetof(Cpu, pc_page),
+        .ctx = offsetof(Cpu, ctx),
+        .host_pc = offsetof(Cpu, host_pc),
+        .icount_left = offsetof(Cpu, icount_left),
+        .arg = offsetof(Cpu, arg),
+        .spill = offsetof(Cpu, spill),
+        .save = offsetof(Cpu, save),
+        .fn_table = offsetof(Cpu, fn_table),
+        .helper_table = offsetof(Cpu, helper_table),
+        .jc_offset = offsetof(TlbContext, jc),
+        .jc_mask = (JC_SIZE - 1) << 1,
+        .tlb_read = offsetof(TlbContext, read),
+        .tlb_write = offsetof(TlbContext, write),
+        .tlb_mask = TLB_SIZE - 1,
+    };
+    helper_table = g_new0(void *, target->ir.n_helpers);
+    for (unsigned i = 0; i < target->ir.n_helpers; i++) {
+        helper_table[i] = (void *)target->ir.helpers[i].fn;
+    }
+}
+
+bool cpu_core_init(const TargetOps *target, const CpuConfig *config, GError **error)
+{
+    cpu_target = target;
+    cpu_config = *config;
+    cpus = g_ptr_array_new_with_free_func(g_object_unref);
+    fill_abi(target);
+    if (!code_cache_init(config->interp ? NULL : &cpu_abi,
+                         config->code_cache_size ? config->code_cache_size : DEFAULT_CODE_CACHE, error)) {
+        return false;
+    }
+    if (config->icount) {
+        icount_init();
+    }
+    return true;
+}
+
+void cpu_register(Cpu *cpu)
+{
+    g_assert(cpu->index == cpus->len);
+    cpu->helper_table = helper_table;
+    cpu->thread = g_new0(CpuThread, 1);
+    g_cond_init(&cpu->thread->wake);
+    tlb_init_cpu(cpu);
+    exec_init_cpu(cpu);
+    g_ptr_array_add(cpus, cpu);
+}
+
+static Cpu *cpu_at(unsigned index)
+{
+    return g_ptr_array_index(cpus, index);
+}
+
+/* With -icount one thread runs all vCPUs. */
+static CpuThread *thread_of(const Cpu *cpu)
+{
+    return cpu_config.icount ? cpu_at(0)->thread : cpu->thread;
+}
+
+/* ---- Sections ---- */
+
+bool cpu_must_leave(Cpu *cpu)
+{
+    (void)cpu;
+    return __atomic_load_n(&held, __ATOMIC_SEQ_CST) || __atomic_load_n(&quit, __ATOMIC_SEQ_CST);
+}
+
+void cpu_exec_begin(Cpu *cpu)
+{
+    g_mutex_lock(&lock);
+    while (held && !quit) {
+        g_cond_wait(&resume, &lock);
+    }
+    thread_of(cpu)->running = true;
+    g_mutex_unlock(&lock);
+}
+
+void cpu_exec_end(Cpu *cpu)
+{
+    g_mutex_lock(&lock);
+    thread_of(cpu)->running = false;
+    if (held) {
+        g_cond_broadcast(&all_out);
+    }
+    g_mutex_unlock(&lock);
+}
+
+static bool any_running(void)
+{
+    bool running = false;
+
+    for (unsigned i = 0; i < cpus->len; i++) {
+        if (cpu_at(i)->thread->running) {
+            __atomic_store_n(&cpu_at(i)->exit_request, 1, __ATOMIC_SEQ_CST);
+            running = true;
+        }
+    }
+    if (running && cpu_config.icount) {
+        for (unsigned i = 0; i < cpus->len; i++) {
+            __atomic_store_n(&cpu_at(i)->exit_request, 1, __ATOMIC_SEQ_CST);
+        }
+    }
+    return running;
+}
+
+void cpu_exclusive_begin(Cpu *self)
+{
+    g_mutex_lock(&lock);
+    if (self) {
+        thread_of(self)->running = false;
+        g_cond_broadcast(&all_out);
+    }
+    while (held) {
+        g_cond_wait(&resume, &lock);
+    }
+    __atomic_store_n(&held, true, __ATOMIC_SEQ_CST);
+    while (any_running()) {
+        g_cond_wait(&all_out, &lock);
+    }
+    g_mutex_unlock(&lock);
+}
+
+void cpu_exclusive_end(Cpu *self)
+{
+    g_mutex_lock(&lock);
+    __atomic_store_n(&held, false, __ATOMIC_SEQ_CST);
+    if (self) {
+        thread_of(self)->running = true;
+    }
+    g_cond_broadcast(&resume);
+    g_mutex_unlock(&lock);
+}
+
+void cpu_pause_all(void)
+{
+    bool locked = machine_lock_held();
+
+    if (pauses++) {
+        return;
+    }
+    if (locked) {
+        machine_unlock();           /* a vCPU may be waiting for it inside a device access */
+    }
+    cpu_exclusive_begin(NULL);
+    if (locked) {
+        machine_lock();
+    }
+}
+
+void cpu_resume_all(void)
+{
+    g_assert(pauses);
+    if (--pauses) {
+        return;
+    }
+    for (unsigned i = 0; i < cpus->len; i++) {
+        cpu_at(i)->debug_hold = false;
+    }
+    cpu_exclusive_end(NULL);
+    for (unsigned i = 0; i < cpus->len; i++) {
+        cpu_kick(cpu_at(i));
+    }
+}
+
+void cpu_run_on(Cpu *cpu, void (*f)(Cpu *, void *), void *opaque)
+{
+    cpu_pause_all();
+    f(cpu, opaque);
+    cpu_resume_all();
+}
+
+void cpu_reset_all(void)
+{
+    for (unsigned i = 0; i < cpus->len; i++) {
+        Cpu *cpu = cpu_at(i);
+
+        cpu->halted = false;
+        cpu->single_step = cpu->step_done = cpu->watch_step = false;
+        cpu->ops->reset(cpu);
+        cpu_tlb_flush_all(cpu);
+    }
+}
+
+/* ---- Sleeping and waking ---- */
+
+void cpu_kick(Cpu *cpu)
+{
+    CpuThread *t = thread_of(cpu);
+
+    if (!t) {
+        return;                     /* not registered yet */
+    }
+    __atomic_store_n(&cpu->exit_request, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&t->sleeping, __ATOMIC_SEQ_CST)) {
+        g_mutex_lock(&lock);
+        g_cond_signal(&t->wake);
+        g_mutex_unlock(&lock);
+    }
+}
+
+static bool can_run(Cpu *cpu)
+{
+    return !cpu->debug_hold && (!cpu->halted || cpu->ops->has_work(cpu));
+}
+
+static bool any_request(void)
+{
+    for (unsigned i = 0; i < cpus->len; i++) {
+        if (__atomic_load_n(&cpu_at(i)->exit_request, __ATOMIC_SEQ_CST) && !cpu_at(i)->debug_hold) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Waits until @cpu (with -icount: any) may have something to do. */
+static void thread_sleep(Cpu *cpu)
+{
+    CpuThread *t = thread_of(cpu);
+
+    cpu->stats.halts++;
+    g_mutex_lock(&lock);
+    __atomic_store_n(&t->sleeping, true, __ATOMIC_SEQ_CST);
+    while (!quit && !(cpu_config.icount ? any_request()
+                                        : __atomic_load_n(&cpu->exit_request, __ATOMIC_SEQ_CST) && !cpu->debug_hold)) {
+        g_cond_wait(&t->wake, &lock);
+    }
+    __atomic_store_n(&t->sleeping, false, __ATOMIC_SEQ_CST);
+    g_mutex_unlock(&lock);
+}
+
+static void run_for_a_while(Cpu *cpu)
+{
+    cpu_exec_begin(cpu);
+    if (!__atomic_load_n(&quit, __ATOMIC_SEQ_CST)) {
+        cpu_exec(cpu);
+    }
+    cpu_exec_end(cpu);
+}
+
+static gpointer cpu_thread(gpointer data)
+{
+    Cpu *cpu = data;
+
+    while (!__atomic_load_n(&quit, __ATOMIC_SEQ_CST)) {
+        run_for_a_while(cpu);
+        if (!can_run(cpu)) {
+            thread_sleep(cpu);
+        }
+    }
+    return NULL;
+}
+
+/* -icount: the vCPUs in turn, each with a budget of instructions; the clock jumps to the next timer when none can run. */
+static gpointer icount_thread(gpointer data)
+{
+    (void)data;
+    while (!__atomic_load_n(&quit, __ATOMIC_SEQ_CST)) {
+        bool ran = false;
+
+        for (unsigned i = 0; i < cpus->len; i++) {
+            Cpu *cpu = cpu_at(i);
+
+            if (can_run(cpu)) {
+                cpu_exec_begin(cpu);
+                icount_begin(cpu);
+                if (!__atomic_load_n(&quit, __ATOMIC_SEQ_CST)) {
+                    cpu_exec(cpu);
+                }
+                icount_end(cpu);
+                cpu_exec_end(cpu);
+                ran = true;
+            }
+        }
+        if (!ran) {
+            cpu_exec_begin(cpu_at(0));
+            ran = icount_warp();
+            cpu_exec_end(cpu_at(0));
+        }
+        if (!ran) {
+            for (unsigned i = 0; i < cpus->len; i++) {
+                __atomic_store_n(&cpu_at(i)->exit_request, 0, __ATOMIC_SEQ_CST);
+            }
+            thread_sleep(cpu_at(0));
+        }
+    }
+    return NULL;
+}
+
+void cpu_start_threads(void)
+{
+    pauses = 1;
+    held = true;
+    if (cpu_config.icount) {
+        cpu_at(0)->thread->thread = g_thread_new("vcpu", icount_thread, NULL);
+        return;
+    }
+    for (unsigned i = 0; i < cpus->len; i++) {
+        g_autofree char *name = g_strdup_printf("vcpu%u", i);
+
+        cpu_at(i)->thread->thread = g_thread_new(name, cpu_thread, cpu_at(i));
+    }
+}
+
+void cpu_stop_threads(void)
+{
+    g_mutex_lock(&lock);
+    __atomic_store_n(&quit, true, __ATOMIC_SEQ_CST);
+    for (unsigned i = 0; i < cpus->len; i++) {
+        __atomic_store_n(&cpu_at(i)->exit_request, 1, __ATOMIC_SEQ_CST);
+        g_cond_signal(&cpu_at(i)->thread->wake);
+    }
+    g_cond_broadcast(&resume);
+    g_mutex_unlock(&lock);
+    for (unsigned i = 0; i < cpus->len; i++) {
+        g_clear_pointer(&cpu_at(i)->thread->thread, g_thread_join);
+    }
+}
+
+/* ---- Texts ---- */
+
+static void add_stats(CpuStats *sum, const CpuStats *s)
+{
+    const uint64_t *from = (const uint64_t *)s;
+    uint64_t *to = (uint64_t *)sum;
+
+    for (unsigned i = 0; i < sizeof(CpuStats) / sizeof(uint64_t); i++) {
+        to[i] += from[i];
+    }
+}
+
+void cpu_jit_info(GString *out)
+{
+    CpuStats s = { 0 };
+
+    for (unsigned i = 0; i < cpus->len; i++) {
+        add_stats(&s, &cpu_at(i)->stats);
+    }
+    g_string_append_printf(out, "accelerator         %s\n", cpu_config.interp ? "interp" : "jit");
+    if (!cpu_config.interp) {
+        g_string_append_printf(out, "host features       %s\n", tcg_backend_features());
+    }
+    code_cache_print(out);
+    g_string_append_printf(out, "translations        %" PRIu64 " blocks, %" PRIu64 " guest insns, %" PRIu64 " host bytes\n",
+                           s.translations, s.translated_insns, s.translated_bytes);
+    if (s.translated_insns) {
+        g_string_append_printf(out, "                    %.1f bytes and %.0f ns a guest insn\n",
+                               (double)s.translated_bytes / (double)s.translated_insns,
+                               (double)s.translate_ns / (double)s.translated_insns);
+    }
+    g_string_append_printf(out,
+                           "block lookups       %" PRIu64 ", links made %" PRIu64 "\n"
+                           "exits               direct %" PRIu64 ", indirect %" PRIu64 ", leave %" PRIu64 ", icount %" PRIu64
+                           ", dead %" PRIu64 "\n",
+                           s.lookups, s.links, s.exits[0], s.exits[1], s.exits[2], s.exits[3], s.exits[4]);
+    g_string_append_printf(out,
+                           "TLB                 %" PRIu64 " fills, %" PRIu64 " slow accesses, %" PRIu64 " device accesses\n"
+                           "flushes             %" PRIu64 " pages, %" PRIu64 " contexts\n"
+                           "contexts            %" PRIu64 " switches, %" PRIu64 " recycled\n",
+                           s.tlb_fills, s.slow_accesses, s.io_accesses, s.flush_pages, s.flush_contexts,
+                           s.context_switches, s.context_recycles);
+    g_string_append_printf(out, "loop exits          %" PRIu64 ", interrupts %" PRIu64 ", sleeps %" PRIu64 "\n", s.guest_faults,
+                           s.interrupts, s.halts);
+}

@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The run loop of a vCPU: find or translate the block at the pc, enter it, act on why it was left.
+ *
+ * Guest exceptions raised inside helpers and memory accesses come back by siglongjmp (cpu_loop_exit) with Cpu.pc exact; the
+ * pinned registers were stored by the thunk that made the call. exit_request is the only thing other threads set here.
+ */
+#include "softmmu/exec-priv.h"
+#include <inttypes.h>
+#include <string.h>
+#include "softmmu/clock.h"
+#include "softmmu/code-cache-priv.h"
+#include "softmmu/memory.h"
+#include "softmmu/tlb-priv.h"
+#include "util/log.h"
+
+/* The verifier runs between the passes in debug builds. */
+#ifdef NDEBUG
+enum { IR_VERIFY = 0 };
+#else
+enum { IR_VERIFY = 1 };
+#endif
+
+typedef struct Translator {
+    IrBlock *ir;
+    TcgCompiler *compiler;
+} Translator;
+
+static TcgEnterFn *enter_code;
+
+void exec_init_cpu(Cpu *cpu)
+{
+    cpu->translator = g_new0(Translator, 1);
+    cpu->translator->ir = ir_block_new(&cpu->ops->ir);
+    cpu->fn_table[TCG_FN_LOAD] = access_load;
+    cpu->fn_table[TCG_FN_STORE] = access_store;
+    if (!cpu_config.interp) {
+        cpu->translator->compiler = tcg_compiler_new(&cpu_abi);
+        code_cache_thunks(cpu->fn_table, &enter_code);
+    }
+}
+
+void exec_free_cpu(Cpu *cpu)
+{
+    ir_block_free(cpu->translator->ir);
+    if (cpu->translator->compiler) {
+        tcg_compiler_free(cpu->translator->compiler);
+    }
+    g_clear_pointer(&cpu->translator, g_free);
+}
+
+bool code_reader_u16(CodeReader *reader, uint32_t page_offset, uint16_t *value)
+{
+    const uint8_t *p = reader->host + page_offset;
+
+    if (page_offset >= 4096) {
+        if (!reader->host2 || page_offset >= 8192) {
+            return false;
+        }
+        reader->crossed = true;
+        p = reader->host2 + (page_offset - 4096);
+    }
+    *value = (uint16_t)(p[0] | p[1] << 8);
+    return true;
+}
+
+/* ---- Translation ---- */
+
+static uint32_t block_cflags(const Cpu *cpu, uint64_t pc, bool single)
+{
+    uint32_t cflags = cpu_config.icount ? IR_CF_ICOUNT : 0;
+
+    if (cpu_config.no_link) {
+        cflags |= IR_CF_NO_LINK;
+    }
+    if (single || cpu_config.one_insn || cpu->single_step || cpu->watch_step || debug_page_has_breakpoint(pc)) {
+        cflags |= IR_CF_ONE_INSN | IR_CF_NO_LINK;
+    }
+    return cflags;
+}
+
+static void log_block(const Cpu *cpu, uint64_t pc, const IrBlock *ir, const char *title, unsigned mask)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    if (!log_enabled(mask) || !log_in_filter(pc)) {
+        return;
+    }
+    g_string_append_printf(text, "%s: pc %#" PRIx64 " cpu %u, %u insns\n", title, pc, cpu->index, ir->n_guest_insns);
+    ir_print(ir, text);
+    log_printf(mask, "%s\n", text->str);
+}
+
+static void log_code(uint64_t pc, const TcgCode *code)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    if (!log_enabled(LOG_OUT_ASM) || !log_in_filter(pc)) {
+        return;
+    }
+    tcg_backend_disassemble(code->code, code->size, 0, text);
+    log_printf(LOG_OUT_ASM, "OUT: pc %#" PRIx64 ", %u bytes\n%s\n", pc, code->size, text->str);
+}
+
+/* The second page of a crossing insn could not be read: the guest's fetch fault at its first byte. */
+static G_NORETURN void raise_crossing_fault(Cpu *cpu, uint64_t pc)
+{
+    access_fetch_page(cpu, (pc & ~4095ull) + 4096);
+    /* It became executable meanwhile: run on. */
+    cpu_loop_exit(cpu);
+}
+
+/* The 64-byte chunks of the block's page that its insns lie in. */
+static uint64_t covered_chunks(const IrBlock *ir)
+{
+    uint64_t chunks = 0;
+
+    for (unsigned i = 0; i < ir->n; i++) {
+        if (ir->insns[i].op == IR_INSN) {
+            unsigned first = ir->insns[i].imm & 4095, last = MIN(first + ir->target->max_insn_bytes - 1, 4095);
+
+            chunks |= 1ull << (first >> 6) | 1ull << (last >> 6);
+        }
+    }
+    return chunks;
+}
+
+/* A copy of just the size needed, for the interpreter. */
+static IrBlock *copy_ir(const IrBlock *ir)
+{
+    IrBlock *copy = g_memdup2(ir, sizeof(IrBlock));
+
+    copy->insns = g_memdup2(ir->insns, ir->n * sizeof(IrInsn));
+    return copy;
+}
+
+/* Builds and optimises the IR of @proto's block into the thread's IrBlock. */
+static void build_ir(Cpu *cpu, uint64_t pc, CodeBlock *proto, unsigned max_insns)
+{
+    IrBlock *ir = cpu->translator->ir;
+    CodeReader reader = { .host = ram_base + (proto->key.phys & ~4095ull) };
+    GError *error = NULL;
+
+    if (proto->key.phys2 && proto->key.phys2 != UINT64_MAX) {
+        reader.host2 = ram_base + proto->key.phys2;
+    }
+    ir_block_reset(ir, proto->key.phys & 4095, proto->key.cflags);
+    cpu->ops->translate(ir, &proto->key, &reader, max_insns);
+    if (!ir->n_guest_insns) {
+        return;
+    }
+    log_block(cpu, pc, ir, "IR", LOG_IR);
+    ir_optimise(ir);
+    log_block(cpu, pc, ir, "IR optimised", LOG_IR_OPT);
+    if (IR_VERIFY && !ir_verify(ir, &error)) {
+        log_block(cpu, pc, ir, "IR refused", LOG_ALL);
+        g_error("block at %#" PRIx64 ": %s", pc, error->message);
+    }
+    proto->n_insns = (uint16_t)ir->n_guest_insns;
+    proto->chunks = covered_chunks(ir);
+}
+
+/* Compiles the thread's IR and publishes the block; see code_cache_add() for NULL. */
+static CodeBlock *compile_ir(Cpu *cpu, uint64_t pc, CodeBlock *proto, const uint32_t seq[2], bool *full, bool *too_big)
+{
+    TcgCode code;
+    CodeBlock *block;
+
+    *full = *too_big = false;
+    if (cpu_config.interp) {
+        proto->ir = copy_ir(cpu->translator->ir);
+        block = code_cache_add(proto, NULL, seq, full);
+        if (!block || block->ir != proto->ir) {
+            ir_block_free(proto->ir);
+        }
+        return block;
+    }
+    if (!tcg_compiler_compile(cpu->translator->compiler, cpu->translator->ir, &code)) {
+        *too_big = true;
+        return NULL;
+    }
+    log_code(pc, &code);
+    cpu->stats.translated_bytes += code.size;
+    return code_cache_add(proto, &code, seq, full);
+}
+
+static void flush_code(Cpu *cpu)
+{
+    cpu_exclusive_begin(cpu);
+    code_cache_flush();
+    cpu_exclusive_end(cpu);
+}
+
+static CodeBlock *translate(Cpu *cpu, uint64_t pc, const BlockKey *key)
+{
+    unsigned max_insns = key->cflags & IR_CF_ONE_INSN ? 1 : IR_MAX_GUEST_INSNS;
+    int64_t begin = g_get_monotonic_time();
+    CodeBlock *block = NULL;
+
+    while (!block) {
+        CodeBlock proto = { .key = *key };
+        uint32_t seq[2] = { code_page_begin(ram_base + key->phys), 0 };
+        bool full, too_big;
+
+        proto.has_page2 = key->phys2 && key->phys2 != UINT64_MAX && key->phys2 != (key->phys & ~4095ull);
+        if (proto.has_page2) {
+            seq[1] = code_page_begin(ram_base + key->phys2);
+        }
+        build_ir(cpu, pc, &proto, max_insns);
+        if (!proto.n_insns) {
+            raise_crossing_fault(cpu, pc);
+        }
+        block = compile_ir(cpu, pc, &proto, seq, &full, &too_big);
+        if (full) {
+            flush_code(cpu);
+        }
+        if (too_big) {
+            g_assert(max_insns > 1);
+            max_insns /= 2;
+        }
+    }
+    cpu->stats.translations++;
+    cpu->stats.translated_insns += block->n_insns;
+    cpu->stats.translate_ns += (uint64_t)(g_get_monotonic_time() - begin) * 1000;
+    return block;
+}
+
+/* ---- Lookup ---- */
+
+/* The block to run at Cpu.pc, translated if need be; sets pc_page; may raise the guest's fetch fault. @single: one insn only. */
+static CodeBlock *find_block(Cpu *cpu, bool single)
+{
+    uint64_t pc = cpu->pc;
+    const uint8_t *host = access_fetch_page(cpu, pc);
+    BlockKey key = { .phys = (uint64_t)(host - ram_base) + (pc & 4095), .mode = cpu->ops->block_mode(cpu) };
+    CodeBlock *block;
+
+    cpu->stats.lookups++;
+    key.cflags = block_cflags(cpu, pc, single);
+    if ((pc & 4095) == 4094) {
+        const uint8_t *host2 = access_fetch_page_try(cpu, pc + 2);
+
+        key.phys2 = host2 ? (uint64_t)(host2 - ram_base) : UINT64_MAX;
+    }
+    cpu->pc_page = pc & ~4095ull;
+    block = code_cache_find(&key);
+    if (!block) {
+        block = translate(cpu, pc, &key);
+    }
+    if (!(key.cflags & IR_CF_NO_LINK)) {
+        tlb_insert_jump(cpu, pc, cpu_config.interp ? (const void *)block : block->code);
+    }
+    return block;
+}
+
+/* ---- State at a faulting insn ---- */
+
+void cpu_restore_state(Cpu *cpu)
+{
+    uint32_t word = 0;
+    unsigned undone = 1;
+
+    if (cpu->host_pc) {
+        CodeBlock *block = code_cache_block_at(cpu->host_pc);
+        const TcgSite *site = code_block_site(block, cpu->host_pc);
+
+        cpu->pc = cpu->pc_page + (int64_t)site->page_offset;
+        word = site->word;
+        undone = block->n_insns - site->insn;
+        cpu->host_pc = 0;
+    } else if (cpu->interp_at) {
+        cpu->pc = cpu->pc_page + cpu->interp_at->imm;
+        word = (uint32_t)cpu->interp_at->a | (uint32_t)cpu->interp_at->b << 16;
+        cpu->interp_at = NULL;
+    } else {
+        return;                     /* fetching: the pc is exact */
+    }
+    if (cpu->ops->address_bits == 32) {
+        cpu->pc = (uint32_t)cpu->pc;
+    }
+    if (cpu_config.icount) {
+        cpu->icount_left += undone;
+    }
+    if (cpu->ops->restore) {
+        cpu->ops->restore(cpu, word);
+    }
+}
+
+void cpu_loop_exit(Cpu *cpu)
+{
+    cpu->host_pc = 0;
+    cpu->interp_at = NULL;
+    cpu->stats.guest_faults++;
+    siglongjmp(cpu->loop, 1);
+}
+
+void cpu_halt(Cpu *cpu)
+{
+    cpu->halted = true;
+    cpu_loop_exit(cpu);
+}
+
+/* ---- Running ---- */
+
+/* True: stop running guest code for now. */
+static bool handle_requests(Cpu *cpu)
+{
+    if (__atomic_load_n(&cpu->exit_request, __ATOMIC_RELAXED)) {
+        __atomic_exchange_n(&cpu->exit_request, 0, __ATOMIC_SEQ_CST);
+        /* With -icount the budget may have to end sooner. */
+        if (cpu_must_leave(cpu) || cpu_config.icount) {
+            return true;
+        }
+    }
+    if (cpu->debug_hold) {
+        return true;
+    }
+    if (cpu->halted) {
+        if (!cpu->ops->has_work(cpu)) {
+            return true;
+        }
+        cpu->halted = false;
+    }
+    if (!cpu->single_step && !cpu->watch_step && cpu->ops->interrupt(cpu)) {
+        cpu->stats.interrupts++;
+    }
+    return false;
+}
+
+/* Where a direct exit of @block goes; the site through which it left. */
+static const TcgSite *direct_exit(Cpu *cpu, CodeBlock **from)
+{
+    const TcgSite *site = NULL;
+    int64_t offset;
+
+    if (cpu->interp_block) {
+        offset = (int64_t)cpu->arg[0];
+        *from = NULL;
+    } else {
+        *from = code_cache_block_at(cpu->host_pc);
+        site = code_block_site(*from, cpu->host_pc);
+        offset = site->page_offset;
+        cpu->host_pc = 0;
+    }
+    cpu->pc = cpu->pc_page + (uint64_t)offset;
+    if (cpu->ops->address_bits == 32) {
+        cpu->pc = (uint32_t)cpu->pc;
+    }
+    return site;
+}
+
+/* The pc of a block that refused to start (icount, killed). */
+static void refused_entry(Cpu *cpu)
+{
+    if (!cpu->interp_block) {
+        CodeBlock *block = code_cache_block_at(cpu->host_pc);
+
+        cpu->pc = cpu->pc_page + (block->key.phys & 4095);
+        cpu->host_pc = 0;
+    }
+}
+
+static TcgExit enter_block(Cpu *cpu, CodeBlock *block)
+{
+    if (log_enabled(LOG_EXEC) && log_in_filter(cpu->pc)) {
+        log_printf(LOG_EXEC, "cpu %u: %#" PRIx64 "\n", cpu->index, cpu->pc);
+    }
+    if (cpu_config.interp) {
+        TcgExit exit;
+
+        cpu->interp_block = block;
+        exit = tcg_interp_run(&cpu_abi, block->ir, cpu, &cpu->interp_at);
+        cpu->interp_at = NULL;
+        return exit;
+    }
+    return enter_code(cpu, block->code);
+}
+
+/* One block (and all it is linked to). True: leave the loop. */
+static bool run_once(Cpu *cpu, CodeBlock **from, const TcgSite **site, bool *single)
+{
+    uint64_t generation = code_cache_generation();
+    CodeBlock *block;
+    TcgExit exit;
+
+    if (debug_breakpoint_at(cpu->pc) && !cpu->single_step) {
+        debug_stop(cpu);
+        return true;
+    }
+    block = find_block(cpu, *single);
+    if (*site && (*site)->word && generation == code_cache_generation() && !(block->key.cflags & IR_CF_NO_LINK) &&
+        (block->key.phys & ~4095ull) == ((*from)->key.phys & ~4095ull) && block->key.mode == (*from)->key.mode) {
+        cpu->stats.links++;
+        code_cache_link(*from, *site, block);
+    }
+    *site = NULL;
+    *single = false;
+    exit = enter_block(cpu, block);
+    cpu->stats.exits[exit]++;
+    if (exit == TCG_EXIT_DIRECT) {
+        *site = direct_exit(cpu, from);
+    } else if (exit == TCG_EXIT_ICOUNT || exit == TCG_EXIT_DEAD) {
+        refused_entry(cpu);
+        if (exit == TCG_EXIT_ICOUNT && cpu->icount_left <= 0) {
+            return true;
+        }
+        *single = exit == TCG_EXIT_ICOUNT;
+    }
+    cpu->interp_block = NULL;
+    return false;
+}
+
+void cpu_exec(Cpu *cpu)
+{
+    /* Across siglongjmp only the Cpu counts: the locals start anew. */
+    CodeBlock *from = NULL;
+    const TcgSite *site = NULL;
+    bool single = false;
+
+    if (sigsetjmp(cpu->loop, 0)) {
+        from = NULL;
+        site = NULL;
+        single = false;
+        cpu->interp_block = NULL;
+    }
+    for (;;) {
+        uint64_t pc = cpu->pc;
+
+        if (cpu->step_done) {
+            debug_stop(cpu);
+        }
+        if (handle_requests(cpu)) {
+            return;
+        }
+        if (cpu->pc != pc) {
+            site = NULL;            /* an interrupt: the exit's target is not what runs next */
+        }
+        if (cpu->single_step || cpu->watch_step) {
+            cpu->step_done = true;
+        }
+        if (run_once(cpu, &from, &site, &single)) {
+            return;
+        }
+    }
+}
