@@ -10,10 +10,10 @@
  * TargetOps.restore), then the trap, then cpu_loop_exit(). A helper without FAULTS must return and must not look at the pc.
  * No helper but those with READS may look at x and f registers in the struct, none but those with WRITES may change them.
  *
- * System helpers ("ends" below) are followed by the end of the block: the translator stores the next insn's pc into
- * Cpu.pc before the call; a helper that goes elsewhere (mret, sret, ecall, wfi that halts) overwrites it. After the call the
- * code leaves through the jump cache of the then current context, polling exit_request. So these helpers must themselves
- * make the right context current if the mode changed (cpu_set_context), and cpu_kick(cpu) if an interrupt became deliverable.
+ * System helpers marked "ends" below are followed by the end of the block: the code leaves for Cpu.pc through the jump cache of the
+ * then current context, polling exit_request. Those marked "sets pc" must store Cpu.pc themselves before they return; for the others
+ * the translator stores the next insn's pc after the call. All must themselves make the right context current if the mode
+ * changed (cpu_set_context), and call cpu_kick(cpu) if an interrupt became deliverable.
  */
 #ifndef TARGET_RISCV_HELPERS_H
 #define TARGET_RISCV_HELPERS_H
@@ -33,14 +33,15 @@ typedef void RvHelperV2(Cpu *cpu, uint64_t a, uint64_t b, uint32_t constant);
 
 /* Privileged architecture and CSRs (trap.c, csr.c ...).
  *   raise       synchronous exception: a = tval, constant = cause; never returns
- *   ecall       a = pc of the insn. Does not unwind: enters the trap (pc, context) and returns; ends
+ *   ecall       a = pc of the insn. Does not unwind: enters the trap (context) and returns; sets pc, ends
  *   ebreak      a = pc of the insn
  *   csr*        constant = CSR number; a = new value or mask; the old value is returned. csrr does not write, csrw does not
  *               read (no read side effects). All check access and raise illegal instruction. Those of CSRs that may change
  *               mode, translation or interrupts end (rv_csr_write_ends_block() in trans-csr.c); fflags, scratch, epc,
  *               cause, tval, tvec do not, so their writes must not change any of these
  *   fs_dirty    mstatus.FS = Dirty, the mode follows; ends, and the same insn is run again in its dirty form
- *   wfi         raises if not allowed; else cpu_halt() unless has_work; ends
+ *   mret, sret  raise if not allowed; set pc, end
+ *   wfi         a = pc of the next insn. Raises if not allowed; sets pc, then cpu_halt() unless has_work; ends
  *   wrs         constant 0: wrs.nto, 1: wrs.sto; may return at once; ends
  *   sfence_vma  a = address, b = ASID (the registers' values), constant bit 0: rs1 != x0, bit 1: rs2 != x0; ends
  *   sinval_vma  the same for Svinval; ends
@@ -59,7 +60,7 @@ typedef void RvHelperV2(Cpu *cpu, uint64_t a, uint64_t b, uint32_t constant);
     X(RV_HELPER_FS_DIRTY, rv_helper_fs_dirty, V0, 0)                                      \
     X(RV_HELPER_MRET, rv_helper_mret, V0, IR_HELPER_FAULTS)                               \
     X(RV_HELPER_SRET, rv_helper_sret, V0, IR_HELPER_FAULTS)                               \
-    X(RV_HELPER_WFI, rv_helper_wfi, V0, IR_HELPER_FAULTS)                                 \
+    X(RV_HELPER_WFI, rv_helper_wfi, V1, IR_HELPER_FAULTS)                                 \
     X(RV_HELPER_WRS, rv_helper_wrs, V0, IR_HELPER_FAULTS)                                 \
     X(RV_HELPER_SFENCE_VMA, rv_helper_sfence_vma, V2, IR_HELPER_FAULTS)                   \
     X(RV_HELPER_SINVAL_VMA, rv_helper_sinval_vma, V2, IR_HELPER_FAULTS)                   \
@@ -168,7 +169,6 @@ typedef void RvHelperV2(Cpu *cpu, uint64_t a, uint64_t b, uint32_t constant);
 /* Bit permutations without an IR operation (bit-helper.c). xperm's constant is the XLEN. */
 #define RV_HELPERS_BIT(X)                                                                 \
     X(RV_HELPER_BREV8, rv_helper_brev8, I1, IR_HELPER_PURE)                               \
-    X(RV_HELPER_ORC_B, rv_helper_orc_b, I1, IR_HELPER_PURE)                               \
     X(RV_HELPER_ZIP, rv_helper_zip, I1, IR_HELPER_PURE)                                   \
     X(RV_HELPER_UNZIP, rv_helper_unzip, I1, IR_HELPER_PURE)                               \
     X(RV_HELPER_XPERM4, rv_helper_xperm4, I2, IR_HELPER_PURE)                             \
