@@ -46,11 +46,15 @@ size_t chardev_write(Chardev *chr, const void *buf, size_t len);
 void chardev_accept_input(Chardev *chr);
 /* Waits until queued output is written (at exit). */
 void chardev_flush_all(void);
+/* The process is to end at its user's wish: writers do not wait for slow readers any more. Any thread. */
+void chardev_hurry(void);
 /* Restores terminals, removes sockets and ptys. */
 void chardev_cleanup(void);
 void chardev_set_lock(void (*lock)(void), void (*unlock)(void));
 /* What C-a x does (quit), given by main. */
 void chardev_set_quit_handler(void (*f)(void));
+/* Input goes to one of several front ends: they are told by CHARDEV_FOCUS. */
+bool chardev_is_mux(const Chardev *chr);
 /* The mux's escape character, C-a unless changed (-echr). */
 void chardev_set_escape(uint8_t c);
 /* "-chardev help". */

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The monitor's command table and the commands that control the machine. The "info" commands are in info.c, memory in memory.c.
+ */
+#include "monitor/monitor-priv.h"
+
+#include <string.h>
+#include "chardev/chardev.h"
+#include "softmmu/runstate.h"
+#include "util/keyval.h"
+#include "util/log.h"
+#include "util/suggest.h"
+
+const MonitorCommand *monitor_find_command(const MonitorCommand *table, const char *name)
+{
+    for (const MonitorCommand *c = table; c->name; c++) {
+        if (!strcmp(c->name, name) || (c->alias && !strcmp(c->alias, name))) {
+            return c;
+        }
+    }
+    return NULL;
+}
+
+void monitor_unknown(const MonitorCommand *table, const char *what, const char *name, GString *out)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    g_autofree char *hint = NULL;
+
+    for (const MonitorCommand *c = table; c->name; c++) {
+        g_ptr_array_add(names, (void *)c->name);
+    }
+    g_ptr_array_add(names, NULL);
+    hint = suggest_text(name, (const char *const *)names->pdata);
+    g_string_append_printf(out, "unknown %s: '%s'%s\n", what, name, hint);
+}
+
+void monitor_list_commands(const MonitorCommand *table, const char *prefix, GString *out)
+{
+    for (const MonitorCommand *c = table; c->name; c++) {
+        g_autofree char *head = g_strdup_printf("%s%s%s%s%s%s", prefix, c->name, c->alias ? "|" : "", c->alias ? c->alias : "",
+                                                *c->args ? " " : "", c->args);
+
+        g_string_append_printf(out, "%-28s -- %s\n", head, c->help);
+    }
+}
+
+Cpu *monitor_cpu(MonitorCall *call)
+{
+    if (!cpus || cpus->len == 0) {
+        g_string_append(call->out, "there is no CPU yet\n");
+        return NULL;
+    }
+    return g_ptr_array_index(cpus, MIN(*call->cpu_index, cpus->len - 1));
+}
+
+static void cmd_help(MonitorCall *call)
+{
+    const MonitorCommand *c;
+
+    if (!*call->args) {
+        monitor_list_commands(monitor_commands, "", call->out);
+    } else if (!strcmp(call->args, "info")) {
+        monitor_list_commands(monitor_info_commands, "info ", call->out);
+    } else if ((c = monitor_find_command(monitor_commands, call->args))) {
+        g_string_append_printf(call->out, "%s%s%s -- %s\n", c->name, *c->args ? " " : "", c->args, c->help);
+    } else {
+        monitor_unknown(monitor_commands, "command", call->args, call->out);
+    }
+}
+
+static void cmd_info(MonitorCall *call)
+{
+    g_auto(GStrv) parts = g_strsplit(call->args, " ", 2);
+    const MonitorCommand *c;
+    MonitorCall sub = *call;
+
+    if (!parts[0] || !*parts[0]) {
+        monitor_list_commands(monitor_info_commands, "info ", call->out);
+        return;
+    }
+    c = monitor_find_command(monitor_info_commands, parts[0]);
+    if (!c) {
+        monitor_unknown(monitor_info_commands, "info", parts[0], call->out);
+        return;
+    }
+    sub.args = parts[1] ? g_strstrip(parts[1]) : "";
+    c->run(&sub);
+}
+
+static void cmd_quit(MonitorCall *call)
+{
+    chardev_hurry();
+    vm_request_shutdown(0);
+}
+
+static void cmd_stop(MonitorCall *call)
+{
+    vm_stop();
+}
+
+static void cmd_cont(MonitorCall *call)
+{
+    vm_start();
+}
+
+static void cmd_system_reset(MonitorCall *call)
+{
+    vm_request_reset();
+}
+
+static void cmd_system_powerdown(MonitorCall *call)
+{
+    if (!vm_request_powerdown()) {
+        g_string_append(call->out, "system_powerdown: this machine has no power button that the guest could see\n");
+    }
+}
+
+static void cmd_cpu(MonitorCall *call)
+{
+    uint64_t n;
+
+    if (!keyval_parse_uint(call->args, &n) || !cpus || n >= cpus->len) {
+        g_string_append_printf(call->out, "cpu: '%s' is no CPU's number (0 to %u)\n", call->args, cpus ? cpus->len - 1 : 0);
+        return;
+    }
+    *call->cpu_index = n;
+}
+
+static void cmd_x(MonitorCall *call)
+{
+    monitor_dump_memory(call, false);
+}
+
+static void cmd_xp(MonitorCall *call)
+{
+    monitor_dump_memory(call, true);
+}
+
+static void cmd_log(MonitorCall *call)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!*call->args || !strcmp(call->args, "help")) {
+        log_list_items(call->out);
+    } else if (!log_set_items(call->args, &error)) {
+        g_string_append_printf(call->out, "log: %s\n", error->message);
+    }
+}
+
+const MonitorCommand monitor_commands[] = {
+    { "help", "?", "[COMMAND]", "this list, or one command", cmd_help },
+    { "info", NULL, "[SUBJECT]", "show something of the machine; without a subject: list them", cmd_info },
+    { "quit", "q", "", "end the emulator", cmd_quit },
+    { "stop", "s", "", "stop the machine", cmd_stop },
+    { "cont", "c", "", "let the machine go on", cmd_cont },
+    { "system_reset", NULL, "", "reset the machine", cmd_system_reset },
+    { "system_powerdown", NULL, "", "press the power button", cmd_system_powerdown },
+    { "cpu", NULL, "N", "the CPU that registers and x refer to", cmd_cpu },
+    { "x", NULL, "/FMT ADDR", "dump virtual memory; FMT: count, format (d u o x c s i), size (b h w g)", cmd_x },
+    { "xp", NULL, "/FMT ADDR", "dump physical memory", cmd_xp },
+    { "print", "p", "/FMT EXPR", "the value of an expression; registers as $NAME", monitor_print_value },
+    { "log", NULL, "ITEM[,...]", "log these items (none: stop); without items: list them", cmd_log },
+    {}
+};
