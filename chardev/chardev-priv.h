@@ -27,6 +27,7 @@ struct Chardev {
     GMutex lock;
     int fd_in, fd_out;              /* -1: none; may be the same */
     bool out_blocks;                /* fd_out cannot be made non-blocking: ask poll() before each small write */
+    bool behind_mux;                /* set before open() */
     bool flush_forever;             /* at exit wait for the reader as long as it takes */
     int log_fd;                     /* logfile=; -1: none */
     GByteArray *queue;              /* output that fd_out did not take yet */

@@ -200,6 +200,7 @@ static Chardev *create(const char *id, const char *spec, bool force_mux, GError 
     object = g_object_new(G_TYPE_FROM_CLASS(klass), NULL);
     chr = CHARDEV(object);
     chr->id = g_strdup(id);
+    chr->behind_mux = mux;
     if (!open_log(chr, kv, error) || !klass->open(chr, kv, error)) {
         return NULL;
     }

@@ -127,14 +127,12 @@ static int open_stdout(Chardev *chr)
 
 static bool stdio_open(Chardev *chr, const KeyVals *opts, GError **error)
 {
-    bool mux = false, signals;
+    bool signals = !chr->behind_mux;
 
     if (in_use) {
         chardev_set_error(chr, error, 0, "stdio is in use already (mon:stdio or mux=on lets several share it)");
         return false;
     }
-    keyvals_get_bool(opts, chr->id, "mux", &mux, NULL);
-    signals = !mux;
     if (!keyvals_get_bool(opts, chr->id, "signal", &signals, error)) {
         return false;
     }

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The options that are numbers and switches (-m -smp -accel -icount -rtc), and those that do not go together. Nothing is opened or
+ * made here, so all of it can be tested by itself.
+ */
+#include "main/system-priv.h"
+
+#include <string.h>
+#include "util/keyval.h"
+#include "util/size.h"
+#include "util/suggest.h"
+
+enum {
+    DEFAULT_RAM_MIB = 128,
+    ICOUNT_SHIFT_MAX = 10,
+    ICOUNT_SHIFT_AUTO = 3,          /* 125 million instructions a second */
+    TB_SIZE_MAX_MIB = 4096,
+};
+
+static bool bad_value(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+static bool bad_value(GError **error, const char *format, ...)
+{
+    va_list ap;
+
+    va_start(ap, format);
+    g_propagate_error(error, g_error_new_valist(G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, format, ap));
+    va_end(ap);
+    return false;
+}
+
+/* ---- -m ---- */
+
+static bool parse_memory(const char *text, uint64_t *size, GError **error)
+{
+    static const char *const allowed[] = { "size", "slots", "maxmem", NULL };
+    g_autoptr(KeyVals) kv = keyvals_parse(text, "size");
+    const char *value;
+
+    if (!keyvals_check(kv, "-m", allowed, error)) {
+        return false;
+    }
+    if (keyvals_get(kv, "slots") || keyvals_get(kv, "maxmem")) {
+        return bad_value(error, "-m %s: memory hot-plug is not supported yet", text);
+    }
+    value = keyvals_get(kv, "size");
+    if (!value || !size_parse(value, 'M', "-m", size, error)) {
+        return value ? false : bad_value(error, "-m: a size is missing");
+    }
+    if (*size == 0) {
+        return bad_value(error, "-m %s: a machine needs some memory", text);
+    }
+    return true;
+}
+
+/* ---- -smp ---- */
+
+static bool parse_smp(const char *text, unsigned *n_cpus, GError **error)
+{
+    static const char *const allowed[] = { "cpus", "maxcpus", "sockets", "clusters", "dies", "cores", "threads", NULL };
+    g_autoptr(KeyVals) kv = keyvals_parse(text, "cpus");
+    uint64_t n = 0, max = 0, product = 1, x;
+    bool shaped = false;
+
+    if (!keyvals_check(kv, "-smp", allowed, error) || !keyvals_get_uint(kv, "-smp", "cpus", 1, MAX_CPUS, &n, error) ||
+        !keyvals_get_uint(kv, "-smp", "maxcpus", 1, MAX_CPUS, &max, error)) {
+        return false;
+    }
+    for (unsigned i = 2; allowed[i]; i++) {
+        x = 1;
+        if (!keyvals_get_uint(kv, "-smp", allowed[i], 1, MAX_CPUS, &x, error)) {
+            return false;
+        }
+        shaped |= keyvals_get(kv, allowed[i]) != NULL;
+        product = MIN(product * x, MAX_CPUS + 1);
+    }
+    if (n == 0) {
+        n = product;
+    }
+    if (n > MAX_CPUS || (max && max < n) || (shaped && product != (max ? max : n) && n % product != 0)) {
+        return bad_value(error, "-smp %s: the numbers do not fit together", text);
+    }
+    *n_cpus = n;
+    return true;
+}
+
+/* ---- -accel ---- */
+
+static bool find_accel(const char *name, bool *interp, GError **error)
+{
+    static const char *const names[] = { "jit", "interp", "tcg", NULL };
+    static const char *const foreign[] = { "kvm", "xen", "hvf", "whpx", "nvmm", "hax", "qtest", NULL };
+    g_autofree char *hint = suggest_text(name, names);
+
+    if (g_strv_contains(foreign, name)) {
+        return bad_value(error, "-accel %s: not supported; Menura has jit and interp", name);
+    }
+    if (!g_strv_contains(names, name)) {
+        return bad_value(error, "-accel %s: unknown accelerator%s", name, hint);
+    }
+    *interp = !strcmp(name, "interp");
+    return true;
+}
+
+static bool parse_accel(const char *text, CpuConfig *cpu, GError **error)
+{
+    static const char *const allowed[] = { "accel", "thread", "tb-size", "one-insn-per-tb", NULL };
+    g_autoptr(KeyVals) kv = keyvals_parse(text, "accel");
+    const char *name, *thread;
+    uint64_t mib = 0;
+
+    if (!keyvals_check(kv, "-accel", allowed, error)) {
+        return false;
+    }
+    name = keyvals_get(kv, "accel");
+    thread = keyvals_get(kv, "thread");
+    if (thread && strcmp(thread, "multi") && strcmp(thread, "single")) {
+        return bad_value(error, "-accel: thread=%s: expected single or multi", thread);
+    }
+    if (!find_accel(name ? name : "jit", &cpu->interp, error) ||
+        !keyvals_get_uint(kv, "-accel", "tb-size", 0, TB_SIZE_MAX_MIB, &mib, error) ||
+        !keyvals_get_bool(kv, "-accel", "one-insn-per-tb", &cpu->one_insn, error)) {
+        return false;
+    }
+    cpu->code_cache_size = mib << 20;
+    return true;
+}
+
+/* ---- -icount ---- */
+
+static bool parse_icount(const char *text, CpuConfig *cpu, GError **error)
+{
+    static const char *const allowed[] = { "shift", "sleep", "align", NULL };
+    g_autoptr(KeyVals) kv = keyvals_parse(text, "shift");
+    bool sleep = false, align = false;
+    const char *shift;
+    uint64_t n = ICOUNT_SHIFT_AUTO;
+
+    if (!keyvals_check(kv, "-icount", allowed, error) || !keyvals_get_bool(kv, "-icount", "sleep", &sleep, error) ||
+        !keyvals_get_bool(kv, "-icount", "align", &align, error)) {
+        return false;
+    }
+    if (sleep || align) {
+        return bad_value(error, "-icount: %s=on: not supported yet: virtual time skips what the CPUs sleep",
+                         sleep ? "sleep" : "align");
+    }
+    shift = keyvals_get(kv, "shift");
+    if (g_strcmp0(shift, "auto") != 0 && !keyvals_get_uint(kv, "-icount", "shift", 0, ICOUNT_SHIFT_MAX, &n, error)) {
+        return false;
+    }
+    cpu->icount = true;
+    cpu->icount_shift = n;
+    return true;
+}
+
+/* ---- -rtc ---- */
+
+static bool parse_rtc_base(const char *base, SystemConfig *config, GError **error)
+{
+    g_autoptr(GTimeZone) utc = g_time_zone_new_utc();
+    g_autoptr(GDateTime) now = g_date_time_new_now_local();
+    g_autoptr(GDateTime) date = NULL;
+    g_autofree char *midnight = NULL;
+
+    if (!strcmp(base, "utc")) {
+        config->rtc_offset = 0;
+        return true;
+    }
+    if (!strcmp(base, "localtime")) {
+        config->rtc_offset = g_date_time_get_utc_offset(now) * 1000;    /* us to ns */
+        return true;
+    }
+    midnight = g_strdup_printf("%sT00:00:00", base);
+    date = g_date_time_new_from_iso8601(strchr(base, 'T') ? base : midnight, utc);
+    if (!date) {
+        return bad_value(error, "-rtc: base=%s: expected utc, localtime or a date such as 2026-01-31T12:00:00", base);
+    }
+    config->rtc_offset = g_date_time_difference(date, now) * 1000;
+    config->rtc_fixed = true;
+    return true;
+}
+
+static bool parse_rtc(const char *text, SystemConfig *config, GError **error)
+{
+    static const char *const allowed[] = { "base", "clock", "driftfix", NULL };
+    g_autoptr(KeyVals) kv = keyvals_parse(text, "base");
+    const char *base, *clock, *drift;
+
+    if (!keyvals_check(kv, "-rtc", allowed, error)) {
+        return false;
+    }
+    base = keyvals_get(kv, "base");
+    clock = keyvals_get(kv, "clock");
+    drift = keyvals_get(kv, "driftfix");
+    if ((clock && strcmp(clock, "host") != 0) || (drift && strcmp(drift, "none") != 0)) {
+        return bad_value(error, "-rtc %s: not supported yet (only clock=host, driftfix=none)", text);
+    }
+    return !base || parse_rtc_base(base, config, error);
+}
+
+/* ---- What does not go together ---- */
+
+static bool check_conflicts(const Options *opts, GError **error)
+{
+    if (opts->append && !opts->kernel) {
+        return bad_value(error, "-append: only useful with -kernel");
+    }
+    if (opts->initrd && !opts->kernel) {
+        return bad_value(error, "-initrd: only useful with -kernel");
+    }
+    if (opts->daemonize && opts->nographic) {
+        return bad_value(error, "-daemonize: cannot be used with -nographic, which needs the terminal");
+    }
+    if (opts->display && strcmp(opts->display, "none") != 0) {
+        return bad_value(error, "-display %s: not supported yet (only none is)", opts->display);
+    }
+    return true;
+}
+
+bool config_parse(const Options *opts, SystemConfig *config, GError **error)
+{
+    memset(config, 0, sizeof(*config));
+    config->ram_size = (uint64_t)DEFAULT_RAM_MIB << 20;
+    config->n_cpus = 1;
+    if (!check_conflicts(opts, error) || (opts->memory && !parse_memory(opts->memory, &config->ram_size, error)) ||
+        (opts->smp && !parse_smp(opts->smp, &config->n_cpus, error)) ||
+        (opts->accel && !parse_accel(opts->accel, &config->cpu, error)) ||
+        (opts->icount && !parse_icount(opts->icount, &config->cpu, error)) ||
+        (opts->rtc && !parse_rtc(opts->rtc, config, error))) {
+        return false;
+    }
+    config->cpu.one_insn |= opts->one_insn;
+    return true;
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * -drive: opens the back end and decides what becomes of it. if=virtio (the default) brings a virtio-blk-device along, if=pflash fills
+ * a flash bank of the machine, if=none leaves the back end to a -device ...,drive=ID.
+ */
+#include "main/system-priv.h"
+
+#include <string.h>
+#include "util/keyval.h"
+#include "util/suggest.h"
+
+typedef enum DriveInterface { DRIVE_VIRTIO, DRIVE_PFLASH, DRIVE_NONE, N_DRIVE_INTERFACES } DriveInterface;
+
+static const char *const interface_names[] = { "virtio", "pflash", "none", NULL };
+static const char *const foreign_interfaces[] = { "ide", "scsi", "sd", "mtd", "floppy", "xen", NULL };
+
+enum { MAX_INDEX = 63 };
+
+typedef struct DriveParser {
+    DriveSet *set;
+    uint64_t used[N_DRIVE_INTERFACES];      /* bit per index */
+} DriveParser;
+
+void drive_set_init(DriveSet *set)
+{
+    memset(set, 0, sizeof(*set));
+    set->devices = g_ptr_array_new_with_free_func(g_free);
+}
+
+void drive_set_clear(DriveSet *set)
+{
+    g_clear_pointer(&set->devices, g_ptr_array_unref);
+}
+
+static bool find_interface(const char *name, DriveInterface *interface, GError **error)
+{
+    g_autofree char *hint = NULL;
+
+    for (unsigned i = 0; i < N_DRIVE_INTERFACES; i++) {
+        if (!strcmp(name, interface_names[i])) {
+            *interface = i;
+            return true;
+        }
+    }
+    if (g_strv_contains(foreign_interfaces, name)) {
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-drive: if=%s: no machine has such a bus yet", name);
+        return false;
+    }
+    hint = suggest_text(name, interface_names);
+    g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-drive: if=%s: unknown interface%s", name, hint);
+    return false;
+}
+
+/* The index given, or the lowest free one. */
+static bool choose_index(DriveParser *p, const KeyVals *kv, DriveInterface interface, uint64_t *index, GError **error)
+{
+    bool given = keyvals_get(kv, "index") || keyvals_get(kv, "unit");
+
+    *index = 0;
+    if (!keyvals_get_uint(kv, "-drive", "index", 0, MAX_INDEX, index, error) ||
+        !keyvals_get_uint(kv, "-drive", "unit", 0, MAX_INDEX, index, error)) {
+        return false;
+    }
+    while (!given && (p->used[interface] >> *index & 1) && *index < MAX_INDEX) {
+        ++*index;
+    }
+    if (p->used[interface] >> *index & 1) {
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-drive: if=%s,index=%u is given twice",
+                    interface_names[interface], (unsigned)*index);
+        return false;
+    }
+    p->used[interface] |= 1ull << *index;
+    return true;
+}
+
+static bool check_value(const KeyVals *kv, const char *key, const char *const *allowed, GError **error)
+{
+    const char *value = keyvals_get(kv, key);
+    g_autofree char *hint = NULL;
+
+    if (!value || g_strv_contains(allowed, value)) {
+        return true;
+    }
+    hint = suggest_text(value, allowed);
+    g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-drive: %s=%s: unknown value%s", key, value, hint);
+    return false;
+}
+
+/* The keys that choose among host mechanisms, of which Menura has one: known values are accepted. */
+static bool check_tuning(const KeyVals *kv, GError **error)
+{
+    static const char *const caches[] = { "none", "writeback", "writethrough", "directsync", "unsafe", NULL };
+    static const char *const aios[] = { "threads", "native", "io_uring", NULL };
+    static const char *const discards[] = { "ignore", "off", "unmap", "on", NULL };
+    static const char *const medias[] = { "disk", "cdrom", NULL };
+
+    return check_value(kv, "cache", caches, error) && check_value(kv, "aio", aios, error) &&
+           check_value(kv, "discard", discards, error) && check_value(kv, "media", medias, error);
+}
+
+static bool use_drive(DriveParser *p, DriveInterface interface, unsigned index, const char *id, BlockBackend *blk, GError **error)
+{
+    g_auto(GStrv) parts = g_strsplit(id, ",", -1);
+    g_autofree char *quoted = g_strjoinv(",,", parts);
+
+    if (interface == DRIVE_VIRTIO) {
+        g_ptr_array_add(p->set->devices, g_strdup_printf("virtio-blk-device,drive=%s", quoted));
+    } else if (interface == DRIVE_PFLASH) {
+        if (index >= N_PFLASH) {
+            g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-drive: if=pflash,index=%u: there are only %d flash banks",
+                        index, N_PFLASH);
+            return false;
+        }
+        p->set->pflash[index] = blk;
+    }
+    return true;
+}
+
+static bool open_drive(DriveParser *p, const char *text, bool snapshot, GError **error)
+{
+    static const char *const allowed[] = { "file", "format", "if", "id", "readonly", "read-only", "snapshot", "cache", "index",
+                                           "unit", "bus", "media", "aio", "discard", NULL };
+    g_autoptr(KeyVals) kv = keyvals_parse(text, "file");
+    BlockOptions block = { .snapshot = snapshot };
+    DriveInterface interface = DRIVE_VIRTIO;
+    g_autofree char *own_id = NULL;
+    uint64_t index;
+    BlockBackend *blk;
+
+    if (!keyvals_check(kv, "-drive", allowed, error) || !check_tuning(kv, error) ||
+        (keyvals_get(kv, "if") && !find_interface(keyvals_get(kv, "if"), &interface, error)) ||
+        !choose_index(p, kv, interface, &index, error)) {
+        return false;
+    }
+    block.file = keyvals_get(kv, "file");
+    if (!block.file || !*block.file) {
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-drive %s: file= is missing", text);
+        return false;
+    }
+    own_id = g_strdup_printf("%s%u", interface_names[interface], (unsigned)index);
+    block.id = keyvals_get(kv, "id") ? keyvals_get(kv, "id") : own_id;
+    block.format = keyvals_get(kv, "format");
+    block.cache_unsafe = !g_strcmp0(keyvals_get(kv, "cache"), "unsafe");
+    block.readonly = !g_strcmp0(keyvals_get(kv, "media"), "cdrom");
+    if (!keyvals_get_bool(kv, "-drive", "readonly", &block.readonly, error) ||
+        !keyvals_get_bool(kv, "-drive", "read-only", &block.readonly, error) ||
+        !keyvals_get_bool(kv, "-drive", "snapshot", &block.snapshot, error)) {
+        return false;
+    }
+    if (block_find(block.id)) {
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-drive: id=%s is given twice", block.id);
+        return false;
+    }
+    blk = block_open(&block, error);
+    if (!blk) {
+        g_prefix_error(error, "-drive: ");
+        return false;
+    }
+    return use_drive(p, interface, index, block.id, blk, error);
+}
+
+bool drives_open(const Options *opts, DriveSet *set, GError **error)
+{
+    DriveParser parser = { .set = set };
+
+    for (unsigned i = 0; i < opts->drives->len; i++) {
+        if (!open_drive(&parser, g_ptr_array_index(opts->drives, i), opts->snapshot, error)) {
+            return false;
+        }
+    }
+    return true;
+}
