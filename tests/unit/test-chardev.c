@@ -3,6 +3,7 @@
  * Chardevs against real files, FIFOs, sockets and pseudo-terminals: data both ways, flow control, a slow reader, peers that come and go,
  * the mux with its escapes, and the errors of the spellings.
  */
+#define _GNU_SOURCE                 /* posix_openpt() and its kind */
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
