@@ -20,6 +20,7 @@ typedef struct Timer {
     int64_t deadline;               /* ns of its clock; -1: not armed */
     void (*fire)(void *opaque);
     void *opaque;
+    unsigned slot;                  /* clock.c's: place in the heap */
 } Timer;
 
 /* Nanoseconds of @clock now. */
@@ -27,7 +28,8 @@ int64_t clock_now(ClockType clock);
 
 /* Prepares @timer (embedded in its owner); it must be deleted before the owner's memory goes. */
 void timer_init(Timer *timer, ClockType clock, void (*fire)(void *), void *opaque);
-/* Arms @timer to fire once at @deadline ns (past: as soon as possible); replaces an earlier deadline. Any thread. */
+/* Arms @timer to fire once at @deadline ns (past: as soon as possible); replaces an earlier deadline. Any thread; one
+ * that does not hold the machine lock may see the timer fire once more for the old deadline. */
 void timer_set(Timer *timer, int64_t deadline);
 void timer_cancel(Timer *timer);
 bool timer_is_armed(const Timer *timer);

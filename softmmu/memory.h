@@ -7,8 +7,8 @@
  * number (RAM offset >> 12) that the code cache and the dirty tracking index by. ROM regions are RAM that the guest cannot
  * write: the write goes to the region's ops if it has any (flash), else it is dropped with a guest-error log line.
  *
- * Threads: the tree is changed under the machine lock; memory_commit() publishes the new view (old views live until no vCPU can
- * hold one) and tells the listeners (vCPU TLBs are flushed). Device ops run under the machine lock unless the region says
+ * Threads: the tree is changed under the machine lock; memory_commit() publishes the new view and tells the listener (vCPU TLBs
+ * are flushed). Views are kept for ever, equal ones once. Device ops run under the machine lock unless the region says
  * lockless. DMA accessors may be used by any thread.
  */
 #ifndef SOFTMMU_MEMORY_H
@@ -40,6 +40,7 @@ struct MemoryRegion {
     MemoryRegionKind kind;
     uint64_t size;
     bool enabled;
+    bool romd_off;                  /* ROM: reads go to the ops too (memory_region_set_romd) */
     const MemoryRegionOps *ops;     /* IO; ROM: where writes go (rom device), may be NULL */
     void *opaque;
     uint64_t ram_offset;            /* RAM, ROM: first byte in the pool */
@@ -60,7 +61,9 @@ typedef struct FlatRange {
     bool readonly;                  /* ROM */
 } FlatRange;
 
-typedef struct FlatView { unsigned n; FlatRange ranges[]; } FlatView;
+/* @main: index of the largest RAM range, which is looked at first. Equal views are the same object and live for ever, so a
+ * view's address stands for its contents. */
+typedef struct FlatView { unsigned n, main; FlatRange ranges[]; } FlatView;
 
 /* ---- The machine's memory (one machine a process) ---- */
 
@@ -94,7 +97,7 @@ MemoryRegion *memory_system(void);
 void memory_commit(void);
 /* Called after each memory_commit that changed the view (the vCPUs flush their TLBs). */
 void memory_set_listener(void (*changed)(void));
-/* The current view; valid until the calling vCPU next passes memory_quiesce() (or for ever before vCPUs run). */
+/* The current view. Any thread. */
 const FlatView *memory_view(void);
 /* The range holding @addr, or NULL. */
 const FlatRange *memory_find(const FlatView *view, uint64_t addr);

@@ -26,9 +26,10 @@ void vm_request_debug_stop(unsigned cpu_index);
 void vm_set_no_reboot(bool on);
 void vm_set_powerdown_handler(bool (*f)(void *), void *opaque);
 void vm_set_debug_handler(void (*f)(unsigned cpu_index));
-/* What a reset does, given by the machine: called in the main thread with all vCPUs stopped and the machine lock held. */
+/* What a reset does (devices, memory, cpu_reset_all()), given by the machine: called in the main thread with all vCPUs stopped
+ * and the machine lock held. */
 void vm_set_reset_handler(void (*f)(void *), void *opaque);
-/* Calls @f(opaque) whenever the machine starts or stops. */
+/* Calls @f whenever the machine starts or stops, in the main thread, with all vCPUs stopped. */
 void vm_add_change_handler(void (*f)(void *opaque, bool running), void *opaque);
 
 /* Runs the default GMainContext until shutdown; returns the exit status. */

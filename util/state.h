@@ -37,4 +37,7 @@ void state_save(const void *object, const StateField *fields, GByteArray *out);
 bool state_load(void *object, const StateField *fields, const uint8_t *data, size_t len, GError **error);
 size_t state_size(const StateField *fields);
 
+/* How STATE_TIMER fields are read and set: this folder does not know timers. Without it they save as -1 (not armed). */
+void state_set_timer_access(int64_t (*deadline)(const void *timer), void (*set)(void *timer, int64_t deadline));
+
 #endif
