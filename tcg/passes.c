@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The passes over a built block: register forwarding and removal of what nothing uses. Both are one linear sweep; neither moves an
+ * operation, so the order of register writes against faulting operations stays the guest's.
+ */
+#include <string.h>
+#include "tcg/ir-priv.h"
+
+enum { MAX_REGS = 256 };
+
+/* What is known of one guest register during the sweep. */
+typedef struct RegState {
+    IrVal value;                    /* its current value, IR_NONE: unknown */
+    IrVal set;                      /* the last setreg, if nothing could see it yet */
+    uint32_t value_epoch, set_epoch;/* value and set count only in the same epoch */
+} RegState;
+
+typedef struct RegPass {
+    RegState regs[MAX_REGS];
+    uint32_t value_epoch, set_epoch;
+    IrVal alias[IR_MAX_INSNS];      /* what stands for each value */
+} RegPass;
+
+unsigned ir_insn_args(const IrBlock *ir, const IrInsn *insn)
+{
+    if (insn->op == IR_CALL) {
+        return ir->target->helpers[(uint32_t)insn->imm].n_args;
+    }
+    return ir_op_info[insn->op].n_args;
+}
+
+static void drop(IrInsn *insn)
+{
+    *insn = (IrInsn){ .op = IR_CONST, .type = IR_I64, .a = IR_NONE, .b = IR_NONE, .c = IR_NONE };
+}
+
+static void regs_get(RegPass *p, IrBlock *ir, IrVal i)
+{
+    RegState *r = &p->regs[ir->insns[i].imm];
+
+    if (r->value_epoch == p->value_epoch) {
+        p->alias[i] = r->value;
+    } else {
+        r->value = i;
+        r->value_epoch = p->value_epoch;
+    }
+}
+
+static void regs_set(RegPass *p, IrBlock *ir, IrVal i)
+{
+    RegState *r = &p->regs[ir->insns[i].imm];
+
+    if (r->value_epoch == p->value_epoch && r->value == ir->insns[i].a) {
+        drop(&ir->insns[i]);        /* it holds that value already */
+        return;
+    }
+    if (r->set_epoch == p->set_epoch) {
+        drop(&ir->insns[r->set]);
+    }
+    r->set = i;
+    r->set_epoch = p->set_epoch;
+    r->value = ir->insns[i].a;
+    r->value_epoch = p->value_epoch;
+}
+
+/* What an operation that may look at or change the registers does to what is known. */
+static void regs_barrier(RegPass *p, const IrBlock *ir, const IrInsn *insn)
+{
+    unsigned flags;
+
+    if (insn->op != IR_CALL) {
+        p->set_epoch++;
+        return;
+    }
+    flags = ir->target->helpers[(uint32_t)insn->imm].flags;
+    if (flags & (IR_HELPER_READS | IR_HELPER_WRITES | IR_HELPER_FAULTS)) {
+        p->set_epoch++;
+    }
+    if (flags & IR_HELPER_WRITES) {
+        p->value_epoch++;
+    }
+}
+
+void ir_pass_regs(IrBlock *ir)
+{
+    RegPass p;
+
+    g_assert(ir->target->n_regs <= MAX_REGS);
+    memset(p.regs, 0, ir->target->n_regs * sizeof(RegState));
+    p.value_epoch = p.set_epoch = 1;
+    for (unsigned i = 0; i < ir->n; i++) {
+        IrInsn *insn = &ir->insns[i];
+        unsigned n = ir_insn_args(ir, insn);
+
+        p.alias[i] = (IrVal)i;
+        if (n > 0) {
+            insn->a = p.alias[insn->a];
+        }
+        if (n > 1) {
+            insn->b = p.alias[insn->b];
+        }
+        if (n > 2) {
+            insn->c = p.alias[insn->c];
+        }
+        if (insn->op == IR_GETREG) {
+            regs_get(&p, ir, (IrVal)i);
+        } else if (insn->op == IR_SETREG) {
+            regs_set(&p, ir, (IrVal)i);
+        } else if (ir_op_info[insn->op].flags & IR_F_FAULT) {
+            regs_barrier(&p, ir, insn);
+        }
+    }
+}
+
+static bool is_root(const IrBlock *ir, const IrInsn *insn)
+{
+    if (insn->op == IR_CALL) {
+        return !(ir->target->helpers[(uint32_t)insn->imm].flags & IR_HELPER_PURE);
+    }
+    return ir_op_info[insn->op].flags & IR_F_SIDE;
+}
+
+void ir_pass_dead(IrBlock *ir)
+{
+    uint8_t used[IR_MAX_INSNS];
+    IrVal moved[IR_MAX_INSNS];
+    unsigned to = 0;
+
+    memset(used, 0, ir->n);
+    for (unsigned i = ir->n; i-- > 0;) {
+        const IrInsn *insn = &ir->insns[i];
+        unsigned n;
+
+        if (!used[i] && !is_root(ir, insn)) {
+            continue;
+        }
+        used[i] = 1;
+        n = ir_insn_args(ir, insn);
+        if (n > 0) {
+            used[insn->a] = 1;
+        }
+        if (n > 1) {
+            used[insn->b] = 1;
+        }
+        if (n > 2) {
+            used[insn->c] = 1;
+        }
+    }
+    for (unsigned i = 0; i < ir->n; i++) {
+        IrInsn insn = ir->insns[i];
+        unsigned n = ir_insn_args(ir, &insn);
+
+        if (!used[i]) {
+            continue;
+        }
+        if (n > 0) {
+            insn.a = moved[insn.a];
+        }
+        if (n > 1) {
+            insn.b = moved[insn.b];
+        }
+        if (n > 2) {
+            insn.c = moved[insn.c];
+        }
+        moved[i] = (IrVal)to;
+        ir->insns[to++] = insn;
+    }
+    ir->n = to;
+}
+
+void ir_optimise(IrBlock *ir)
+{
+    if (ir_opt_mask & IR_OPT_REGS) {
+        ir_pass_regs(ir);
+    }
+    if (ir_opt_mask & IR_OPT_DEAD) {
+        ir_pass_dead(ir);
+    }
+}
