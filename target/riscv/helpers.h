@@ -33,6 +33,7 @@ typedef void RvHelperV2(Cpu *cpu, uint64_t a, uint64_t b, uint32_t constant);
 
 /* Privileged architecture and CSRs (trap.c, csr.c ...).
  *   raise       synchronous exception: a = tval, constant = cause; never returns
+ *   check_jump  raises instruction address misaligned if a has bit 1 set (IALIGN = 32)
  *   ecall       a = pc of the insn. Does not unwind: enters the trap (context) and returns; sets pc, ends
  *   ebreak      a = pc of the insn
  *   csr*        constant = CSR number; a = new value or mask; the old value is returned. csrr does not write, csrw does not
@@ -50,6 +51,7 @@ typedef void RvHelperV2(Cpu *cpu, uint64_t a, uint64_t b, uint32_t constant);
  *   cbo_*       a = any address in the block */
 #define RV_HELPERS_SYSTEM(X)                                                              \
     X(RV_HELPER_RAISE, rv_helper_raise, V1, IR_HELPER_FAULTS)                             \
+    X(RV_HELPER_CHECK_JUMP, rv_helper_check_jump, V1, IR_HELPER_FAULTS)                   \
     X(RV_HELPER_ECALL, rv_helper_ecall, V1, 0)                                            \
     X(RV_HELPER_EBREAK, rv_helper_ebreak, V1, IR_HELPER_FAULTS | IR_HELPER_READS | IR_HELPER_WRITES) \
     X(RV_HELPER_CSRR, rv_helper_csrr, I0, IR_HELPER_FAULTS)                               \
