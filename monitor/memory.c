@@ -24,8 +24,8 @@ static bool parse_format(const char *text, Format *f, GString *out)
     bool sized = false;
 
     *f = (Format){ .count = 1, .type = 'x', .size = 4 };
-    while (g_ascii_isdigit(*p)) {
-        count = MIN(count * 10 + (*p++ - '0'), MAX_UNITS + 1);
+    for (; g_ascii_isdigit(*p); p++) {
+        count = MIN(count * 10 + (*p - '0'), MAX_UNITS + 1);
     }
     if (p != text) {
         f->count = count;
