@@ -410,19 +410,13 @@ static bool run_once(Cpu *cpu, CodeBlock **from, const TcgSite **site, bool *sin
     return false;
 }
 
-void cpu_exec(Cpu *cpu)
+/* Runs until something outside is wanted; guest exceptions leave it by siglongjmp to cpu_exec(). */
+static void exec_loop(Cpu *cpu)
 {
-    /* Across siglongjmp only the Cpu counts: the locals start anew. */
     CodeBlock *from = NULL;
     const TcgSite *site = NULL;
     bool single = false;
 
-    if (sigsetjmp(cpu->loop, 0)) {
-        from = NULL;
-        site = NULL;
-        single = false;
-        cpu->interp_block = NULL;
-    }
     for (;;) {
         uint64_t pc = cpu->pc;
 
@@ -435,11 +429,16 @@ void cpu_exec(Cpu *cpu)
         if (cpu->pc != pc) {
             site = NULL;            /* an interrupt: the exit's target is not what runs next */
         }
-        if (cpu->single_step || cpu->watch_step) {
-            cpu->step_done = true;
-        }
+        cpu->step_done = cpu->single_step || cpu->watch_step;
         if (run_once(cpu, &from, &site, &single)) {
             return;
         }
     }
+}
+
+void cpu_exec(Cpu *cpu)
+{
+    sigsetjmp(cpu->loop, 0);
+    cpu->interp_block = NULL;
+    exec_loop(cpu);
 }
