@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Helpers of the A extension. Memory is reached by cpu_atomic_ptr(), which checks translation, permission and natural alignment and
- * raises what is due, so the bodies are host atomics, all sequentially consistent.
+ * Helpers of the A extension. Memory is reached by cpu_atomic_ptr(), which checks translation,
+ * permission and natural alignment and raises what is due, so the bodies are host atomics, all
+ * sequentially consistent.
  *
- * A reservation is the address and the value that LR loaded; SC succeeds if the address is the same and memory still holds the
- * value (compare and exchange). A value that went away and came back is not noticed, which the usual LR/SC loops do not
- * need. Traps, xRET and every SC drop the reservation (manual: Zalrsc).
+ * A reservation is the address and the value that LR loaded; SC succeeds if the address is the
+ * same and memory still holds the value (compare and exchange). A value that went away and came
+ * back is not noticed, which the usual LR/SC loops do not need. Traps, xRET and every SC drop the
+ * reservation (manual: Zalrsc).
  */
 #include "target/riscv/cpu.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Pure helpers for permutations of bits (Zbkb, Zbkx) that the IR has no operation for. Under RV32 operands are zero-extended and the
- * translator truncates the result.
+ * Pure helpers for permutations of bits (Zbkb, Zbkx) that the IR has no operation for. Under RV32
+ * operands are zero-extended and the translator truncates the result.
  */
 #include "target/riscv/helpers.h"
 

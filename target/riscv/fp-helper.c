@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Helpers of the floating-point instructions: fpu.h's pure functions on the hart's fflags, with the insn's rm field resolved. The
- * translator has refused reserved modes, in the insn and (RV_MODE_FRM_BAD) in frm.
+ * Helpers of the floating-point instructions: fpu.h's pure functions on the hart's fflags, with
+ * the insn's rm field resolved. The translator has refused reserved modes, in the insn and
+ * (RV_MODE_FRM_BAD) in frm.
  */
 #include "target/riscv/cpu.h"
 #include "target/riscv/fpu.h"

@@ -1,18 +1,47 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The table of helpers for the tcg, made from the list in helpers.h, and the helper of jumps without the C extension.
+ * The table of helpers for the tcg, made from the list in helpers.h, and the helper of jumps
+ * without the C extension.
  */
 #include "target/riscv/helpers.h"
 #include "target/riscv/cpu.h"
 
 /* Result, number of arguments and their types by signature. */
-#define RV_SIGNATURE_I0 IR_I64, 0, { IR_VOID, IR_VOID, IR_VOID }
-#define RV_SIGNATURE_I1 IR_I64, 1, { IR_I64, IR_VOID, IR_VOID }
-#define RV_SIGNATURE_I2 IR_I64, 2, { IR_I64, IR_I64, IR_VOID }
-#define RV_SIGNATURE_I3 IR_I64, 3, { IR_I64, IR_I64, IR_I64 }
-#define RV_SIGNATURE_V0 IR_VOID, 0, { IR_VOID, IR_VOID, IR_VOID }
-#define RV_SIGNATURE_V1 IR_VOID, 1, { IR_I64, IR_VOID, IR_VOID }
-#define RV_SIGNATURE_V2 IR_VOID, 2, { IR_I64, IR_I64, IR_VOID }
+#define RV_SIGNATURE_I0           \
+    IR_I64, 0,                    \
+    {                             \
+        IR_VOID, IR_VOID, IR_VOID \
+    }
+#define RV_SIGNATURE_I1          \
+    IR_I64, 1,                   \
+    {                            \
+        IR_I64, IR_VOID, IR_VOID \
+    }
+#define RV_SIGNATURE_I2         \
+    IR_I64, 2,                  \
+    {                           \
+        IR_I64, IR_I64, IR_VOID \
+    }
+#define RV_SIGNATURE_I3        \
+    IR_I64, 3,                 \
+    {                          \
+        IR_I64, IR_I64, IR_I64 \
+    }
+#define RV_SIGNATURE_V0           \
+    IR_VOID, 0,                   \
+    {                             \
+        IR_VOID, IR_VOID, IR_VOID \
+    }
+#define RV_SIGNATURE_V1          \
+    IR_VOID, 1,                  \
+    {                            \
+        IR_I64, IR_VOID, IR_VOID \
+    }
+#define RV_SIGNATURE_V2         \
+    IR_VOID, 2,                 \
+    {                           \
+        IR_I64, IR_I64, IR_VOID \
+    }
 
 #define RV_HELPER_ENTRY(number, function, signature, flags) \
     [number] = { #function, (void (*)(void))function, RV_SIGNATURE_##signature, flags },

@@ -1,17 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Translation of the system instructions: CSRs, environment calls, returns from traps, fences, cache-block operations
- * (manual: Zicsr, Zifencei, CMO; privileged manual: machine and supervisor instructions, Svinval). All work is in helpers; here
- * is decided what ends a block.
+ * Translation of the system instructions: CSRs, environment calls, returns from traps, fences,
+ * cache-block operations (manual: Zicsr, Zifencei, CMO; privileged manual: machine and supervisor
+ * instructions, Svinval). All work is in helpers; here is decided what ends a block.
  */
 #include "target/riscv/translate-priv.h"
 
 /* ---- CSRs ---- */
 
 enum {
-    CSR_FFLAGS = 0x001, CSR_FRM = 0x002, CSR_FCSR = 0x003,
-    CSR_STVEC = 0x105, CSR_SSCRATCH = 0x140, CSR_SEPC = 0x141, CSR_SCAUSE = 0x142, CSR_STVAL = 0x143,
-    CSR_MTVEC = 0x305, CSR_MSCRATCH = 0x340, CSR_MEPC = 0x341, CSR_MCAUSE = 0x342, CSR_MTVAL = 0x343,
+    CSR_FFLAGS = 0x001,
+    CSR_FRM = 0x002,
+    CSR_FCSR = 0x003,
+    CSR_STVEC = 0x105,
+    CSR_SSCRATCH = 0x140,
+    CSR_SEPC = 0x141,
+    CSR_SCAUSE = 0x142,
+    CSR_STVAL = 0x143,
+    CSR_MTVEC = 0x305,
+    CSR_MSCRATCH = 0x340,
+    CSR_MEPC = 0x341,
+    CSR_MCAUSE = 0x342,
+    CSR_MTVAL = 0x343,
 };
 
 static bool is_fp(unsigned csr)
@@ -19,7 +29,8 @@ static bool is_fp(unsigned csr)
     return csr >= CSR_FFLAGS && csr <= CSR_FCSR;
 }
 
-/* Whether a write may change the mode, translation, memory protection, or which interrupts are taken. */
+/* Whether a write may change the mode, translation, memory protection, or which interrupts are
+ * taken. */
 static bool write_ends_block(unsigned csr)
 {
     switch (csr) {
@@ -173,7 +184,8 @@ bool rv_tr_wfi(RvTrans *t, const RvInsn *i)
 
 /* ---- Fences ---- */
 
-/* The host keeps all orders but store before load (W or O in pred, R or I in succ). FENCE.TSO does not ask for it. */
+/* The host keeps all orders but store before load (W or O in pred, R or I in succ). FENCE.TSO
+ * does not ask for it. */
 bool rv_tr_fence(RvTrans *t, const RvInsn *i)
 {
     enum { FM_TSO = 8, PRED_STORES = 5, SUCC_LOADS = 10 };

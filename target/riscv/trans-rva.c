@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Translation of the A extension and Zawrs: calls of the helpers in atomic-helper.c. The helpers' host atomics
- * order everything before against everything after them; the host's plain loads and stores have acquire and release semantics, so aq and
- * rl ask for nothing more, except for a load-reserved that must stay behind earlier stores (rl).
+ * Translation of the A extension and Zawrs: calls of the helpers in atomic-helper.c. The helpers'
+ * host atomics order everything before against everything after them; the host's plain loads and
+ * stores have acquire and release semantics, so aq and rl ask for nothing more, except for a
+ * load-reserved that must stay behind earlier stores (rl).
  */
 #include "target/riscv/translate-priv.h"
 

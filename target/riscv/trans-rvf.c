@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Translation of F, D, Zfhmin and Zfa. Loads, stores, moves and sign injection are inline integer operations; arithmetic is
- * calls of helpers over fpu.h (fp-helper.c).
+ * Translation of F, D, Zfhmin and Zfa. Loads, stores, moves and sign injection are inline integer
+ * operations; arithmetic is calls of helpers over fpu.h (fp-helper.c).
  *
- * f slots are 64 bits and narrower values are NaN-boxed (D extension, "NaN Boxing of Narrower Values"). t->boxed
- * knows which registers were written with a boxed single in this block, so that their boxes need no test.
+ * f slots are 64 bits and narrower values are NaN-boxed (D extension, "NaN Boxing of Narrower
+ * Values"). t->boxed knows which registers were written with a boxed single in this block, so
+ * that their boxes need no test.
  *
- * mstatus.FS: off in the key makes every insn here illegal. Not yet dirty: an insn that writes f registers or fflags first calls
- * rv_helper_fs_dirty, which changes the mode, and is then translated again in its new mode. Once dirty it costs nothing.
+ * mstatus.FS: off in the key makes every insn here illegal. Not yet dirty: an insn that writes f
+ * registers or fflags first calls rv_helper_fs_dirty, which changes the mode, and is then
+ * translated again in its new mode. Once dirty it costs nothing.
  */
 #include "target/riscv/fpu.h"
 #include "target/riscv/translate-priv.h"
 
 static const uint64_t box_s = 0xffffffff00000000, box_h = 0xffffffffffff0000;
-static const uint64_t nan_s = 0xffffffff7fc00000;   /* the canonical NaN, boxed */
+static const uint64_t nan_s = 0xffffffff7fc00000; /* the canonical NaN, boxed */
 
 /* ---- State and rounding mode ---- */
 

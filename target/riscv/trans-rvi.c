@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Translation of the base integer instructions (manual: RV32I, RV64I) and of Zicond. The decoder calls these functions; see
- * translate-priv.h for what they may assume.
+ * Translation of the base integer instructions (manual: RV32I, RV64I) and of Zicond. The decoder
+ * calls these functions; see translate-priv.h for what they may assume.
  */
 #include "target/riscv/cpu.h"
 #include "target/riscv/translate-priv.h"
@@ -76,7 +76,8 @@ bool rv_tr_addi(RvTrans *t, const RvInsn *i)
 
 /* ---- Jumps and branches ---- */
 
-/* Without C an odd multiple of 2 is misaligned (IALIGN = 32), and the insn that jumps there raises. */
+/* Without C an odd multiple of 2 is misaligned (IALIGN = 32), and the insn that jumps there
+ * raises. */
 static bool misaligned(const RvTrans *t, int64_t target)
 {
     return (target & 2) && !rv_has(t, RV_EXT_C);

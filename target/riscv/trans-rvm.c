@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Translation of the M extension. The IR's divisions are total in the way the manual asks for (M extension, "Semantics
- * for division by zero and division overflow"), so nothing is tested here.
+ * Translation of the M extension. The IR's divisions are total in the way the manual asks for (M
+ * extension, "Semantics for division by zero and division overflow"), so nothing is tested here.
  */
 #include "target/riscv/translate-priv.h"
 

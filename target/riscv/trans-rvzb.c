@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Translation of the bit-manipulation extensions Zba, Zbb, Zbc, Zbs, Zbkb, Zbkc and Zbkx. Permutations that the IR has no
- * operation for are calls of pure helpers (bit-helper.c).
+ * Translation of the bit-manipulation extensions Zba, Zbb, Zbc, Zbs, Zbkb, Zbkc and Zbkx.
+ * Permutations that the IR has no operation for are calls of pure helpers (bit-helper.c).
  */
 #include "target/riscv/translate-priv.h"
 
@@ -210,7 +210,8 @@ bool rv_tr_rev8(RvTrans *t, const RvInsn *i)
     return op1(t, i, IR_BSWAP);
 }
 
-/* Bit 7 of each byte that is not 0: carries of the low 7 bits into it, or its own. Times 0xff >> 7 fills the byte. */
+/* Bit 7 of each byte that is not 0: carries of the low 7 bits into it, or its own. Times 0xff >>
+ * 7 fills the byte. */
 bool rv_tr_orc_b(RvTrans *t, const RvInsn *i)
 {
     const int64_t low7 = 0x7f7f7f7f7f7f7f7f;
@@ -297,7 +298,8 @@ bool rv_tr_unzip(RvTrans *t, const RvInsn *i)
     return call1(t, i, RV_HELPER_UNZIP);
 }
 
-/* ---- Zbc, Zbkc: the IR's products are of 64 bits; under RV32 that of the zero-extended operands is whole ---- */
+/* ---- Zbc, Zbkc: the IR's products are of 64 bits; under RV32 that of the zero-extended operands
+ * is whole ---- */
 
 bool rv_tr_clmul(RvTrans *t, const RvInsn *i)
 {
@@ -403,7 +405,7 @@ bool rv_tr_bext(RvTrans *t, const RvInsn *i)
 
 bool rv_tr_bclri(RvTrans *t, const RvInsn *i)
 {
-    return with(t, i, IR_AND, rv_const(t, (int64_t)~(1ull << i->imm)));
+    return with(t, i, IR_AND, rv_const(t, (int64_t) ~(1ull << i->imm)));
 }
 
 bool rv_tr_binvi(RvTrans *t, const RvInsn *i)

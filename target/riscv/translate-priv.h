@@ -2,12 +2,13 @@
 /*
  * Shared by the translation functions (trans-*.c) and their loop (translate.c).
  *
- * rv_tr_<insn>(t, i) builds the IR of one instruction whose operands are in @i; the generated decoder calls it. False: the
- * insn is illegal after all; then it must not have built anything. A function that ends the block sets t->ended through
- * one of the rv_end_* functions.
+ * rv_tr_<insn>(t, i) builds the IR of one instruction whose operands are in @i; the generated
+ * decoder calls it. False: the insn is illegal after all; then it must not have built anything. A
+ * function that ends the block sets t->ended through one of the rv_end_* functions.
  *
- * Register slots are 64 bits wide. Values are of type t->xl, XLEN's: under RV32 rv_get() truncates and rv_set() sign-extends,
- * so that most functions serve both. x0 reads as the constant 0 and is never written.
+ * Register slots are 64 bits wide. Values are of type t->xl, XLEN's: under RV32 rv_get()
+ * truncates and rv_set() sign-extends, so that most functions serve both. x0 reads as the
+ * constant 0 and is never written.
  */
 #ifndef TARGET_RISCV_TRANSLATE_PRIV_H
 #define TARGET_RISCV_TRANSLATE_PRIV_H
@@ -18,14 +19,14 @@
 
 struct RvTrans {
     IrBlock *ir;
-    uint64_t exts;                  /* RV_EXT_BIT()s, rv32 or rv64 among them */
-    uint32_t mode;                  /* RV_MODE_* */
-    IrType xl;                      /* of an x register */
-    int32_t pc, next;               /* page offsets of this insn and of the one behind it */
+    uint64_t exts;    /* RV_EXT_BIT()s, rv32 or rv64 among them */
+    uint32_t mode;    /* RV_MODE_* */
+    IrType xl;        /* of an x register */
+    int32_t pc, next; /* page offsets of this insn and of the one behind it */
     bool ended;
     /* What is known of the registers' values within the block. */
-    uint32_t boxed;                 /* bit n: fn holds a NaN-boxed single */
-    uint32_t constant, pcrel;       /* bit n: xn is known[n], sign-extended; xn is page + known[n] */
+    uint32_t boxed;           /* bit n: fn holds a NaN-boxed single */
+    uint32_t constant, pcrel; /* bit n: xn is known[n], sign-extended; xn is page + known[n] */
     int64_t known[32];
 };
 
@@ -67,13 +68,15 @@ void rv_store(RvTrans *t, unsigned base, int32_t disp, uint32_t memop, IrVal v);
 
 /* ---- Ends of a block ---- */
 
-/* Goes to page offset @target: translates on there if it is ahead in this page, else ends the block. */
+/* Goes to page offset @target: translates on there if it is ahead in this page, else ends the
+ * block. */
 void rv_jump(RvTrans *t, int64_t target);
 /* To the address in @target (i64). */
 void rv_end_indirect(RvTrans *t, IrVal target);
 /* After a helper that set Cpu.pc. */
 void rv_end_pc_set(RvTrans *t);
-/* After a helper that may have changed context or interrupts: to page offset @target by way of the jump cache. */
+/* After a helper that may have changed context or interrupts: to page offset @target by way of
+ * the jump cache. */
 void rv_end_system(RvTrans *t, int32_t target);
 /* Raises exception @cause with @tval (i64). */
 void rv_end_raise(RvTrans *t, unsigned cause, IrVal tval);

@@ -1,39 +1,96 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * TargetOps.translate for RISC-V: the loop over a block's instructions, access to registers and memory, and the ways out.
+ * TargetOps.translate for RISC-V: the loop over a block's instructions, access to registers and
+ * memory, and the ways out.
  *
- * A block follows fall-through past conditional branches and direct jumps ahead within the page; a jump back ends it, so that
- * every loop contains an exit that polls. It ends before an insn that does not lie wholly in the page, unless that is its first.
+ * A block follows fall-through past conditional branches and direct jumps ahead within the page;
+ * a jump back ends it, so that every loop contains an exit that polls. It ends before an insn
+ * that does not lie wholly in the page, unless that is its first.
  *
- * Constants and page-relative addresses in registers are followed within the block (lui, auipc, addi, jal), so that an
- * auipc-jalr pair becomes a direct exit.
+ * Constants and page-relative addresses in registers are followed within the block (lui, auipc,
+ * addi, jal), so that an auipc-jalr pair becomes a direct exit.
  */
 #include "target/riscv/translate-priv.h"
 #include "target/riscv/cpu.h"
 
 /* ---- Register table ---- */
 
-#define X_REG(n, name, pin) { name, offsetof(RvCpu, x) + 8 * (n), IR_I64, pin }
-#define F_REG(n, name) { name, offsetof(RvCpu, f) + 8 * (n), IR_I64, 0 }
+#define X_REG(n, name, pin)                             \
+    {                                                   \
+        name, offsetof(RvCpu, x) + 8 * (n), IR_I64, pin \
+    }
+#define F_REG(n, name)                                \
+    {                                                 \
+        name, offsetof(RvCpu, f) + 8 * (n), IR_I64, 0 \
+    }
 
-/* Pinned first are the registers that compiled code names most (counted in C libraries; inner loops of leaf functions live in a0-a5). */
+/* Pinned first are the registers that compiled code names most (counted in C libraries; inner
+ * loops of leaf functions live in a0-a5). */
 const IrReg rv_ir_regs[RV_N_REGS] = {
-    X_REG(0, "zero", 0), X_REG(1, "ra", 11), X_REG(2, "sp", 5), X_REG(3, "gp", 0),
-    X_REG(4, "tp", 0), X_REG(5, "t0", 0), X_REG(6, "t1", 16), X_REG(7, "t2", 0),
-    X_REG(8, "s0", 8), X_REG(9, "s1", 9), X_REG(10, "a0", 3), X_REG(11, "a1", 6),
-    X_REG(12, "a2", 7), X_REG(13, "a3", 4), X_REG(14, "a4", 2), X_REG(15, "a5", 1),
-    X_REG(16, "a6", 12), X_REG(17, "a7", 14), X_REG(18, "s2", 10), X_REG(19, "s3", 13),
-    X_REG(20, "s4", 15), X_REG(21, "s5", 0), X_REG(22, "s6", 0), X_REG(23, "s7", 0),
-    X_REG(24, "s8", 0), X_REG(25, "s9", 0), X_REG(26, "s10", 0), X_REG(27, "s11", 0),
-    X_REG(28, "t3", 0), X_REG(29, "t4", 0), X_REG(30, "t5", 0), X_REG(31, "t6", 0),
-    F_REG(0, "ft0"), F_REG(1, "ft1"), F_REG(2, "ft2"), F_REG(3, "ft3"),
-    F_REG(4, "ft4"), F_REG(5, "ft5"), F_REG(6, "ft6"), F_REG(7, "ft7"),
-    F_REG(8, "fs0"), F_REG(9, "fs1"), F_REG(10, "fa0"), F_REG(11, "fa1"),
-    F_REG(12, "fa2"), F_REG(13, "fa3"), F_REG(14, "fa4"), F_REG(15, "fa5"),
-    F_REG(16, "fa6"), F_REG(17, "fa7"), F_REG(18, "fs2"), F_REG(19, "fs3"),
-    F_REG(20, "fs4"), F_REG(21, "fs5"), F_REG(22, "fs6"), F_REG(23, "fs7"),
-    F_REG(24, "fs8"), F_REG(25, "fs9"), F_REG(26, "fs10"), F_REG(27, "fs11"),
-    F_REG(28, "ft8"), F_REG(29, "ft9"), F_REG(30, "ft10"), F_REG(31, "ft11"),
+    X_REG(0, "zero", 0),
+    X_REG(1, "ra", 11),
+    X_REG(2, "sp", 5),
+    X_REG(3, "gp", 0),
+    X_REG(4, "tp", 0),
+    X_REG(5, "t0", 0),
+    X_REG(6, "t1", 16),
+    X_REG(7, "t2", 0),
+    X_REG(8, "s0", 8),
+    X_REG(9, "s1", 9),
+    X_REG(10, "a0", 3),
+    X_REG(11, "a1", 6),
+    X_REG(12, "a2", 7),
+    X_REG(13, "a3", 4),
+    X_REG(14, "a4", 2),
+    X_REG(15, "a5", 1),
+    X_REG(16, "a6", 12),
+    X_REG(17, "a7", 14),
+    X_REG(18, "s2", 10),
+    X_REG(19, "s3", 13),
+    X_REG(20, "s4", 15),
+    X_REG(21, "s5", 0),
+    X_REG(22, "s6", 0),
+    X_REG(23, "s7", 0),
+    X_REG(24, "s8", 0),
+    X_REG(25, "s9", 0),
+    X_REG(26, "s10", 0),
+    X_REG(27, "s11", 0),
+    X_REG(28, "t3", 0),
+    X_REG(29, "t4", 0),
+    X_REG(30, "t5", 0),
+    X_REG(31, "t6", 0),
+    F_REG(0, "ft0"),
+    F_REG(1, "ft1"),
+    F_REG(2, "ft2"),
+    F_REG(3, "ft3"),
+    F_REG(4, "ft4"),
+    F_REG(5, "ft5"),
+    F_REG(6, "ft6"),
+    F_REG(7, "ft7"),
+    F_REG(8, "fs0"),
+    F_REG(9, "fs1"),
+    F_REG(10, "fa0"),
+    F_REG(11, "fa1"),
+    F_REG(12, "fa2"),
+    F_REG(13, "fa3"),
+    F_REG(14, "fa4"),
+    F_REG(15, "fa5"),
+    F_REG(16, "fa6"),
+    F_REG(17, "fa7"),
+    F_REG(18, "fs2"),
+    F_REG(19, "fs3"),
+    F_REG(20, "fs4"),
+    F_REG(21, "fs5"),
+    F_REG(22, "fs6"),
+    F_REG(23, "fs7"),
+    F_REG(24, "fs8"),
+    F_REG(25, "fs9"),
+    F_REG(26, "fs10"),
+    F_REG(27, "fs11"),
+    F_REG(28, "ft8"),
+    F_REG(29, "ft9"),
+    F_REG(30, "ft10"),
+    F_REG(31, "ft11"),
     { "pc", offsetof(RvCpu, parent.pc), IR_I64, 0 },
 };
 
@@ -48,8 +105,7 @@ unsigned rv_ext_set_register(uint64_t exts)
     unsigned n;
 
     g_mutex_lock(&ext_lock);
-    for (n = 0; n < n_ext_sets && ext_sets[n] != exts; n++) {
-    }
+    for (n = 0; n < n_ext_sets && ext_sets[n] != exts; n++) {}
     g_assert(n < RV_MAX_EXT_SETS);
     ext_sets[n] = exts;
     n_ext_sets = MAX(n_ext_sets, n + 1);
@@ -154,7 +210,8 @@ void rv_set_pcrel(RvTrans *t, unsigned n, int64_t offset)
 
 /* ---- Memory ---- */
 
-/* x@base + *@disp as an address; what remains to be added is left in *@disp. RV32 addresses wrap at 32 bits. */
+/* x@base + *@disp as an address; what remains to be added is left in *@disp. RV32 addresses wrap
+ * at 32 bits. */
 static IrVal address(RvTrans *t, unsigned base, int32_t *disp)
 {
     IrVal v = rv_get(t, base);
@@ -223,7 +280,8 @@ void rv_end_raise(RvTrans *t, unsigned cause, IrVal tval)
 
 /* ---- The loop ---- */
 
-/* Reads the insn at t->pc into *@word and sets t->next. False: it does not lie in the page, or cannot be read. */
+/* Reads the insn at t->pc into *@word and sets t->next. False: it does not lie in the page, or
+ * cannot be read. */
 static bool fetch(RvTrans *t, CodeReader *reader, uint32_t *word)
 {
     bool first = !t->ir->n_guest_insns;
@@ -283,8 +341,9 @@ void rv_translate(IrBlock *ir, const BlockKey *key, CodeReader *reader, unsigned
         uint32_t word;
 
         t.pc = t.next;
-        if (t.pc >= 4096 || ir->n_guest_insns >= max_insns || !ir_block_has_room(ir) || !fetch(&t, reader, &word)) {
-            /* An unreadable first insn leaves the block empty: the caller raises the fetch fault. */
+        if (t.pc >= 4096 || ir->n_guest_insns >= max_insns || !ir_block_has_room(ir) ||
+            !fetch(&t, reader, &word)) {
+            /* Without a readable first insn the block stays empty: the caller faults. */
             if (ir->n_guest_insns) {
                 ir_exit(ir, t.pc);
             }
