@@ -10,6 +10,8 @@
 #include "util/size.h"
 #include "util/suggest.h"
 
+#define ICOUNT_RTC_BASE "2026-01-01"
+
 enum {
     DEFAULT_RAM_MIB = 128,
     ICOUNT_SHIFT_MAX = 10,
@@ -155,36 +157,37 @@ static bool parse_icount(const char *text, CpuConfig *cpu, GError **error)
 
 /* ---- -rtc ---- */
 
-static bool parse_rtc_base(const char *base, SystemConfig *config, GError **error)
+/* What @base means, as ns of UTC. */
+static bool parse_rtc_base(const char *base, int64_t *ns, GError **error)
 {
     g_autoptr(GTimeZone) utc = g_time_zone_new_utc();
     g_autoptr(GDateTime) now = g_date_time_new_now_local();
     g_autoptr(GDateTime) date = NULL;
-    g_autofree char *midnight = NULL;
+    g_autofree char *midnight = g_strdup_printf("%sT00:00:00", base);
 
+    *ns = g_get_real_time() * 1000;
     if (!strcmp(base, "utc")) {
-        config->rtc_offset = 0;
         return true;
     }
     if (!strcmp(base, "localtime")) {
-        config->rtc_offset = g_date_time_get_utc_offset(now) * 1000;    /* us to ns */
+        *ns += g_date_time_get_utc_offset(now) * 1000;      /* us to ns */
         return true;
     }
-    midnight = g_strdup_printf("%sT00:00:00", base);
     date = g_date_time_new_from_iso8601(strchr(base, 'T') ? base : midnight, utc);
     if (!date) {
         return bad_value(error, "-rtc: base=%s: expected utc, localtime or a date such as 2026-01-31T12:00:00", base);
     }
-    config->rtc_offset = g_date_time_difference(date, now) * 1000;
-    config->rtc_fixed = true;
+    *ns = g_date_time_to_unix(date) * 1000000000;
     return true;
 }
 
+/* With -icount the clock is part of what must be the same in every run, so it follows virtual time from a fixed date. */
 static bool parse_rtc(const char *text, SystemConfig *config, GError **error)
 {
     static const char *const allowed[] = { "base", "clock", "driftfix", NULL };
     g_autoptr(KeyVals) kv = keyvals_parse(text, "base");
     const char *base, *clock, *drift;
+    int64_t ns;
 
     if (!keyvals_check(kv, "-rtc", allowed, error)) {
         return false;
@@ -192,10 +195,17 @@ static bool parse_rtc(const char *text, SystemConfig *config, GError **error)
     base = keyvals_get(kv, "base");
     clock = keyvals_get(kv, "clock");
     drift = keyvals_get(kv, "driftfix");
-    if ((clock && strcmp(clock, "host") != 0) || (drift && strcmp(drift, "none") != 0)) {
-        return bad_value(error, "-rtc %s: not supported yet (only clock=host, driftfix=none)", text);
+    clock = clock ? clock : config->cpu.icount ? "vm" : "host";
+    base = base ? base : config->cpu.icount ? ICOUNT_RTC_BASE : "utc";
+    if ((strcmp(clock, "host") && strcmp(clock, "vm")) || (drift && strcmp(drift, "none"))) {
+        return bad_value(error, "-rtc %s: not supported yet (only clock=host|vm, driftfix=none)", text);
     }
-    return !base || parse_rtc_base(base, config, error);
+    if (!parse_rtc_base(base, &ns, error)) {
+        return false;
+    }
+    config->rtc_virtual = !strcmp(clock, "vm");
+    config->rtc_offset = config->rtc_virtual ? ns : !strcmp(base, "utc") ? 0 : ns - g_get_real_time() * 1000;
+    return true;
 }
 
 /* ---- What does not go together ---- */
@@ -226,7 +236,7 @@ bool config_parse(const Options *opts, SystemConfig *config, GError **error)
         (opts->smp && !parse_smp(opts->smp, &config->n_cpus, error)) ||
         (opts->accel && !parse_accel(opts->accel, &config->cpu, error)) ||
         (opts->icount && !parse_icount(opts->icount, &config->cpu, error)) ||
-        (opts->rtc && !parse_rtc(opts->rtc, config, error))) {
+        !parse_rtc(opts->rtc ? opts->rtc : "", config, error)) {
         return false;
     }
     config->cpu.one_insn |= opts->one_insn;

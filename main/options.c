@@ -20,7 +20,8 @@ const Option option_table[] = {
       .help = "how guest code is run: translated, or interpreted; properties one-insn-per-tb=on|off, tb-size=MIB" },
     { "icount", NULL, "shift=N|auto[,sleep=off]", OPTION_STRING, AT(icount),
       .help = "count instructions: virtual time is a function of them, one is 2^N ns; runs are reproducible" },
-    { "rtc", NULL, "base=utc|localtime|DATE", OPTION_STRING, AT(rtc), .help = "what the real-time clock begins with" },
+    { "rtc", NULL, "base=utc|localtime|DATE[,clock=host|vm]", OPTION_STRING, AT(rtc),
+      .help = "what the real-time clock begins with and follows (default host; with -icount vm from 2026-01-01)" },
     { "name", NULL, "NAME", OPTION_STRING, AT(name), .help = "a name for the guest" },
     { "nodefaults", NULL, NULL, OPTION_FLAG, AT(no_defaults), .help = "no default serial port and monitor" },
 

@@ -17,8 +17,8 @@ typedef struct SystemConfig {
     uint64_t ram_size;              /* bytes */
     unsigned n_cpus;
     CpuConfig cpu;
-    int64_t rtc_offset;             /* ns that the guest's clock is ahead of the host's UTC */
-    bool rtc_fixed;                 /* rtc_offset was given by a date */
+    int64_t rtc_offset;             /* ns that the guest's clock is ahead of the host's UTC; rtc_virtual: its time at the start */
+    bool rtc_virtual;               /* the guest's clock follows virtual time */
 } SystemConfig;
 
 enum { MAX_CPUS = 512 };            /* of -smp; a machine's own limit is lower */

@@ -34,6 +34,10 @@ static unsigned virtual_seq;        /* atomic, odd while it changes */
 static bool virtual_running;
 static int64_t virtual_offset, virtual_stopped;
 
+/* CLOCK_RTC (-rtc): @rtc_offset ahead of the host's wall clock, or of CLOCK_VIRTUAL. */
+static int64_t rtc_offset;
+static bool rtc_virtual;
+
 /* ---- Reading ---- */
 
 static int64_t host_ns(clockid_t id)
@@ -70,7 +74,7 @@ int64_t clock_now(ClockType clock)
     case CLOCK_HOST:
         return host_ns(CLOCK_MONOTONIC);
     default:
-        return host_ns(CLOCK_REALTIME);
+        return (rtc_virtual ? virtual_now() : host_ns(CLOCK_REALTIME)) + rtc_offset;
     }
 }
 
@@ -153,7 +157,7 @@ static void arm(ClockType clock)
         (clock == CLOCK_VIRTUAL && (icount_now || !virtual_running))) {
         return;
     }
-    host = clock == CLOCK_VIRTUAL ? deadline + virtual_offset : deadline;
+    host = clock == CLOCK_VIRTUAL ? deadline + virtual_offset : clock == CLOCK_RTC ? deadline - rtc_offset : deadline;
     host = host < deadline && clock == CLOCK_VIRTUAL ? INT64_MAX : host;
     its.it_value.tv_sec = host / 1000000000;
     its.it_value.tv_nsec = MAX(host % 1000000000, 1);       /* all zero would disarm */
@@ -299,6 +303,12 @@ void clock_set_running(bool running)
         arm(CLOCK_VIRTUAL);
     }
     g_mutex_unlock(&lock);
+}
+
+void clock_set_rtc(int64_t offset, bool follow_virtual)
+{
+    rtc_offset = offset;
+    rtc_virtual = follow_virtual;
 }
 
 void clock_use_icount(int64_t (*now)(void))

@@ -40,6 +40,9 @@ bool timer_is_armed(const Timer *timer);
 void clock_init(void);
 /* Stops and resumes CLOCK_VIRTUAL (stopped at start). */
 void clock_set_running(bool running);
+/* -rtc: CLOCK_RTC is @offset ns ahead of the host's wall clock, or with @follow_virtual of CLOCK_VIRTUAL (which begins at 0; there are no
+ * CLOCK_RTC timers then). Before the machine is made. */
+void clock_set_rtc(int64_t offset, bool follow_virtual);
 /* -icount: CLOCK_VIRTUAL is read through @now from here on, and its timers are fired by clock_run_virtual_timers(). */
 void clock_use_icount(int64_t (*now)(void));
 /* Deadline of the next CLOCK_VIRTUAL timer, -1 if none. */

@@ -81,11 +81,25 @@ static void test_config(void)
     g_assert_cmpuint(config.ram_size, ==, 1536ull << 20);
     options_clear(&opts);
 
-    expect_ok("-accel interp -icount auto -m size=2G -rtc base=2001-02-03T04:05:06", &opts, &config);
+    expect_ok("-accel interp -m size=2G -rtc base=2001-02-03T04:05:06", &opts, &config);
     g_assert_true(config.cpu.interp);
-    g_assert_true(config.rtc_fixed);
+    g_assert_false(config.rtc_virtual);
     g_assert_cmpint(g_get_real_time() * 1000 + config.rtc_offset, >=, 981173106ll * 1000000000);
     g_assert_cmpint(g_get_real_time() * 1000 + config.rtc_offset, <, 981173136ll * 1000000000);
+    options_clear(&opts);
+}
+
+static void test_icount_clock(void)
+{
+    SystemConfig config;
+    Options opts;
+
+    expect_ok("-icount auto", &opts, &config);
+    g_assert_true(config.rtc_virtual);
+    g_assert_cmpint(config.rtc_offset, ==, 1767225600ll * 1000000000);
+    options_clear(&opts);
+    expect_ok("-rtc base=utc", &opts, &config);
+    g_assert_cmpint(config.rtc_offset, ==, 0);
     options_clear(&opts);
 }
 
@@ -207,6 +221,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/options/parse", test_parse);
     g_test_add_func("/options/config", test_config);
+    g_test_add_func("/options/icount-clock", test_icount_clock);
     g_test_add_func("/options/errors", test_errors);
     g_test_add_func("/options/consoles", test_consoles);
     g_test_add_func("/options/keyvals", test_keyvals);
