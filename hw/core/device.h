@@ -109,6 +109,13 @@ void hw_device_connect_irq(HwDevice *dev, unsigned n, Irq *irq, uint32_t number)
 /* Machine side: maps window @n into @container (the system bus if NULL) at @addr. */
 void hw_device_map(HwDevice *dev, unsigned n, MemoryRegion *container, uint64_t addr);
 
+/* All realized devices in the order of their realization: reset, device tree nodes, and the text of "info qtree". */
+void hw_devices_reset(void);
+void hw_devices_fdt(HwFdt *fdt);
+void hw_devices_print(GString *out);
+/* Calls @f for each. */
+void hw_devices_foreach(void (*f)(HwDevice *dev, void *opaque), void *opaque);
+
 /* The models of -device: by name (NULL: none), and the whole list (hw/devices.c). */
 GType hw_device_find(const char *model);
 const GType *hw_device_types(unsigned *n);
@@ -124,8 +131,10 @@ struct HwBus {
     bool (*plug)(HwBus *bus, HwDevice *child, GError **error);
 };
 
+/* A bus with a copy of @name, found by hw_bus_find() until its owner frees it (which unrefs its children). */
 HwBus *hw_bus_new(HwDevice *owner, const char *type, const char *name, unsigned max_children);
-/* Finds a bus by name, or the first of @type with room (name NULL). */
+void hw_bus_free(HwBus *bus);
+/* Finds a bus of @type with room by name, or the first one (name NULL). */
 HwBus *hw_bus_find(const char *type, const char *name);
 
 #endif

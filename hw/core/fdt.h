@@ -7,6 +7,8 @@
 #define HW_CORE_FDT_H
 
 #include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 typedef struct HwFdt HwFdt;
@@ -15,6 +17,8 @@ typedef struct HwFdt HwFdt;
 HwFdt *hw_fdt_new(void);
 /* Takes over a blob given with -dtb; NULL with an error naming @file if it is no device tree. */
 HwFdt *hw_fdt_load(const char *file, GError **error);
+/* The same of a blob in memory; @what begins the error. */
+HwFdt *hw_fdt_parse(const char *what, const void *blob, size_t size, GError **error);
 void hw_fdt_free(HwFdt *fdt);
 /* Makes the node (and the missing ones above it). */
 void hw_fdt_add_node(HwFdt *fdt, const char *path);
@@ -33,7 +37,9 @@ uint32_t hw_fdt_phandle(HwFdt *fdt, const char *path);
 /* interrupt-parent and interrupts of a device on the machine's platform interrupt controller (hw_fdt_set_intc names it). */
 void hw_fdt_set_intc(HwFdt *fdt, const char *path);
 void hw_fdt_set_interrupt(HwFdt *fdt, const char *path, uint32_t irq);
-/* The packed blob, owned by the caller. */
+/* The bytes of a property, or NULL: node or property is not there. Valid until it is set again. */
+const void *hw_fdt_get(HwFdt *fdt, const char *path, const char *prop, size_t *len);
+/* The packed blob, owned by the caller (g_free). Nodes are in the order of their making. */
 uint8_t *hw_fdt_pack(HwFdt *fdt, size_t *size);
 
 #endif
