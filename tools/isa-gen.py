@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Makes an instruction decoder in C from .isa tables.
 
-    isa-gen.py --prefix rv --header OUT.h --source OUT.c --ext-header EXT.h [--list OUT.md] A.isa B.isa ...
+    isa-gen.py --prefix rv --header OUT.h --source OUT.c [--list OUT.md] --include H.h... A.isa B.isa...
 
 An .isa file describes the instructions of one width. One item a line; # starts a comment:
 
@@ -15,10 +15,11 @@ An .isa file describes the instructions of one width. One item a line; # starts 
 
 The comment behind an instruction is its pseudo-code. An indented instruction is a special case of the unindented one
 above it: it lies within that one's bits and is tried first. All other overlaps are refused, and so are bits (dots) that no
-operand of the format reads, fields and formats that do not exist, and an operand that is signed in one format only.
+operand of the format reads, fields and formats that do not exist.
 
-Made are: struct <P>Insn with the operands, the prototypes <p>_tr_<name>(), one decoder a width
-bool <p>_decode<width>(<P>Trans *, uint64_t exts, uint32_t word), and the table <p>_isa_table[] for tests and listings.
+Made are, for prefix rv: struct RvInsn with the operands and the prototypes rv_tr_<name>() in the header; in the source,
+one decoder a width, bool rv_decode<width>(RvTrans *, uint64_t exts, uint32_t word), and the table rv_isa_table[]. The
+headers named by --include give the source that header, the extensions' bits (RV_EXT_<NAME>) and struct RvIsaEntry.
 """
 import argparse
 import collections
@@ -304,14 +305,7 @@ class Writer:
             out += [f'/* {comment} */', f'bool {name}({self.P}Trans *t, const {self.P}Insn *i);']
         out += ['', '/* Decodes and translates a word; @exts: bits of the extensions. False: illegal instruction. */']
         out += [f'bool {self.p}_decode{isa.width}({self.P}Trans *t, uint64_t exts, uint32_t w);' for isa in self.isas]
-        out += ['', '/* The instructions as data, for tests, coverage and lists. */', f'typedef struct {self.P}IsaEntry {{',
-                '    const char *name;', '    uint32_t mask, match;       /* word & mask == match */',
-                '    struct { uint32_t mask, bits; } unequal[2];     /* (word & mask) != bits, if mask is not 0 */',
-                '    uint8_t width;              /* 16 or 32 */',
-                '    const char *format, *exts, *code;               /* exts: alternatives of a+b */',
-                '    uint64_t need[4];           /* the same as bit sets; one of those not 0 must be on */',
-                f'}} {self.P}IsaEntry;', f'extern const {self.P}IsaEntry {self.p}_isa_table[];',
-                f'extern const unsigned {self.p}_n_isa;', '', '#endif', '']
+        out += ['', '#endif', '']
         return '\n'.join(out)
 
     def ext_bits(self, alternative):
@@ -385,9 +379,9 @@ class Writer:
                 count += 1
         return out + ['};', f'const unsigned {self.p}_n_isa = {count};', '']
 
-    def source(self, header, ext_header):
-        out = ['/* Made by tools/isa-gen.py; do not edit. */', f'#include "{header}"',
-               f'#include "{ext_header}"', '']
+    def source(self, includes):
+        out = ['/* Made by tools/isa-gen.py; do not edit. */']
+        out += [f'#include "{name}"' for name in includes] + ['']
         for isa in self.isas:
             used = {q.format.name for q in all_patterns(isa)}
             for fmt in isa.formats.values():
@@ -431,7 +425,7 @@ def main(argv):
     parser.add_argument('--header')
     parser.add_argument('--source')
     parser.add_argument('--list')
-    parser.add_argument('--ext-header', help='the C header that defines <P>_EXT_<NAME>')
+    parser.add_argument('--include', action='append', default=[], help='a header for the source to include')
     parser.add_argument('isa', nargs='+')
     args = parser.parse_args(argv)
     try:
@@ -448,7 +442,7 @@ def main(argv):
             f.write(writer.header())
     if args.source:
         with open(args.source, 'w', encoding='utf-8') as f:
-            f.write(writer.source(re.sub(r'.*/', '', args.header), args.ext_header))
+            f.write(writer.source(args.include))
     if args.list:
         with open(args.list, 'w', encoding='utf-8') as f:
             f.write(writer.listing())

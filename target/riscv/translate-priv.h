@@ -13,8 +13,8 @@
 #ifndef TARGET_RISCV_TRANSLATE_PRIV_H
 #define TARGET_RISCV_TRANSLATE_PRIV_H
 
-#include "rv-decode.h"
 #include "target/riscv/helpers.h"
+#include "target/riscv/rv-decode.h"
 #include "target/riscv/translate.h"
 
 struct RvTrans {
