@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Block back ends: a disk's bytes behind asynchronous requests. Now raw files (and host devices); formats come behind the same
- * interface. Requests run on worker threads; completion is called in the main thread under the lock given to
- * block_set_lock() (the machine lock).
+ * interface. Requests run on worker threads; completion is called by any thread under the lock given to block_set_lock() (the
+ * machine lock), and may be called before block_submit() returns (data that is at hand, errors, synchronous mode).
+ *
+ * A length that is no multiple of 512 is rounded up to one; the bytes behind the file's end read as zeroes, and a write there
+ * makes the file longer. Two openers of a file exclude each other unless both only read (open file description locks).
  */
 #ifndef BLOCK_BLOCK_H
 #define BLOCK_BLOCK_H
@@ -26,9 +29,10 @@ typedef struct BlockOptions {
 /* Opens @options->file (locked against a second writer: the error names the holder's process when it can); registered under the id. */
 BlockBackend *block_open(const BlockOptions *options, GError **error);
 BlockBackend *block_find(const char *id);
-void block_close_all(void);         /* completes and flushes everything */
+void block_close_all(void);         /* completes and flushes everything; the caller holds the lock */
 
-uint64_t block_length(const BlockBackend *blk);     /* bytes */
+uint64_t block_length(const BlockBackend *blk);     /* bytes, a multiple of 512 */
+uint64_t block_file_length(const BlockBackend *blk);        /* bytes the file had when it was opened */
 bool block_is_readonly(const BlockBackend *blk);
 const char *block_file(const BlockBackend *blk);
 /* One device may use a back end. False: taken already. */
@@ -46,15 +50,24 @@ struct BlockRequest {
     int n_iov;
     void (*done)(BlockRequest *req, int error);     /* 0 or -errno */
     void *opaque;
+    /* block.c's while in flight */
+    BlockBackend *blk;
+    BlockRequest *next;
+    int result;
 };
 
 void block_submit(BlockBackend *blk, BlockRequest *req);
-/* Waits until no request of @blk is in flight (reset, unrealize). Completions are called. */
+/* Waits until no request of @blk is in flight (reset, unrealize). Completions are called. The caller holds the lock. */
 void block_drain(BlockBackend *blk);
+/* @f(opaque) is called, under the lock, after each group of completions of @blk: the place to tell the guest once for all of
+ * them. NULL: nothing is called. */
+void block_set_batch_end(BlockBackend *blk, void (*f)(void *opaque), void *opaque);
 /* Synchronous access for loaders and flash at start. */
 bool block_pread(BlockBackend *blk, uint64_t offset, void *buf, uint64_t len, GError **error);
 bool block_pwrite(BlockBackend *blk, uint64_t offset, const void *buf, uint64_t len, GError **error);
 
 void block_set_lock(void (*lock)(void), void (*unlock)(void));
+/* -icount: requests are carried out and completed inside block_submit(). Before the first request. */
+void block_set_synchronous(bool on);
 
 #endif
