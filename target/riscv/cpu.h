@@ -4,7 +4,7 @@
  * call.
  *
  * One struct serves RV64 and RV32. Under RV32 only the low 32 bits of an x register, the pc and an XLEN-wide CSR count: whoever
- * reads them in C masks (rv_cpu_x()). Narrower f values are NaN-boxed in 64 bits; FLEN is 64 with D, else values are boxed all the same.
+ * reads them in C masks (rv_cpu_xlen_mask()). Narrower f values are NaN-boxed in 64 bits; FLEN is 64 with D, else values are boxed all the same.
  *
  * What a translation may depend on is the mode word (translate.h), kept ready in RvCpu.mode by rv_cpu_update_mode(). The same word is
  * part of the context's key, so a jump cache never holds a block of another mode. Code that changes privilege, mstatus, satp, FS
@@ -28,7 +28,9 @@ enum { RV_FEATURE_SV39 = RV_N_EXTS, RV_FEATURE_SV48, RV_FEATURE_SV57, RV_FEATURE
 
 /* What a "-cpu" option made: fixed for the life of the hart. */
 typedef struct RvConfig {
+    const char *model;              /* "rv64" */
     uint64_t ext;                   /* bits RvExt and RV_FEATURE_* */
+    uint64_t given;                 /* those of them that the user named */
     uint8_t xlen;                   /* 32 or 64 */
     uint8_t ext_set;                /* rv_ext_set_register() of the extensions, for the mode word */
 } RvConfig;
@@ -53,13 +55,19 @@ enum {
     RV_EXC_FETCH_PAGE = 12, RV_EXC_LOAD_PAGE = 13, RV_EXC_STORE_PAGE = 15,
 };
 
-enum { RV_N_PMP = 16, RV_N_HPM = 29, RV_CBO_BYTES = 64 };
+enum { RV_N_PMP = 16, RV_CBO_BYTES = 64 };
 
 /* One PMP entry as the matcher reads it. */
 typedef struct RvPmpRange {
     uint64_t first, last;           /* inclusive; first > last: matches nothing */
     uint8_t cfg;                    /* pmpcfg byte */
 } RvPmpRange;
+
+/* A span of physical addresses with one and the same answer of the PMP; see pmp.c. */
+typedef struct RvPmpWindow {
+    uint64_t first, last;           /* inclusive; first > last: empty */
+    unsigned prot;                  /* MEM_PROT_* */
+} RvPmpWindow;
 
 /* A span of RAM that the last page-table walk read from; see mmu.c. */
 typedef struct RvWalkRam {
@@ -81,6 +89,8 @@ typedef struct RvCpu {
 
     uint32_t insn;                  /* bits of the insn whose state was restored last; 0: not known */
     uint32_t mode;                  /* block mode and translation bits, kept by rv_cpu_update_mode() */
+    uint32_t mode_base;             /* the bits of it that never change */
+    uint64_t root;                  /* satp if loads and stores are translated, else 0: ContextKey.root */
     uint8_t priv;                   /* RV_PRIV_* */
     bool fs_lazy;                   /* the mode says FS_OFF although FS may be on (see above) */
     RvConfig config;
@@ -96,10 +106,10 @@ typedef struct RvCpu {
 
     /* Counters: value = running count + offset, or the offset alone while inhibited. */
     uint64_t mcycle_offset, minstret_offset;
-    uint64_t mhpmcounter[RV_N_HPM], mhpmevent[RV_N_HPM];
 
     uint64_t stimecmp;
     Timer stimer;                   /* raises STIP in mip_lines when time reaches stimecmp */
+    GMutex stimer_lock;             /* orders its firing against writes of stimecmp */
     uint64_t (*time_now)(void *);
     void *time_opaque;
     uint64_t time_freq;             /* Hz */
@@ -108,9 +118,12 @@ typedef struct RvCpu {
     uint64_t pmpaddr[RV_N_PMP];
     RvPmpRange pmp[RV_N_PMP];       /* derived by rv_pmp_update() */
     uint8_t n_pmp;                  /* ranges up to the last one that is on */
+    RvPmpWindow pmp_window[2];      /* of the last questions: [0] S and U, [1] M */
 
     RvWalkRam walk_ram;
+    uint64_t reset_pc;              /* where reset starts; the machine may change it (0x1000) */
     Irq irq[RV_N_IRQS];
+    char *gdb_xml;                  /* made at the first request */
 } RvCpu;
 
 extern const TargetOps rv64_target, rv32_target;
@@ -162,6 +175,13 @@ unsigned rv_cpu_cboz_block_size(const RvCpu *cpu);
 
 /* ---- For the rest of target/riscv ---- */
 
+/* The extension table (ext.c): parses "MODEL,prop=value,..." for a guest of @xlen bits into a new RvCpu (ext.c). */
+RvCpu *rv_cpu_new(const char *option, unsigned xlen, GError **error);
+/* Makes the table's properties those of the class: "zba" and so on, booleans. */
+void rv_ext_install_properties(GObjectClass *klass);
+/* Text of "-cpu help". */
+void rv_ext_list(unsigned xlen, GString *out);
+
 /* Computes the mode word and makes its context current, after a change of priv, mstatus, satp, FS or frm. The caller leaves the block. */
 void rv_cpu_update_mode(RvCpu *cpu);
 /* mip as software reads it. */
@@ -170,9 +190,16 @@ uint64_t rv_cpu_mip(const RvCpu *cpu);
 void rv_cpu_check_interrupts(RvCpu *cpu);
 /* Ticks of the time CSR now. */
 uint64_t rv_cpu_time(const RvCpu *cpu);
+/* Prepares the timer of a new CPU and undoes it. */
+void rv_timer_init(RvCpu *cpu);
+void rv_timer_finish(RvCpu *cpu);
 /* Arms the supervisor timer and sets STIP for stimecmp, time and menvcfg.STCE as they are now (timer.c). */
 void rv_timer_update(RvCpu *cpu);
 
+/* Enters the handler of exception or @interrupt @cause: Cpu.pc is the trapped insn and becomes the handler. Returns. */
+void rv_trap_enter(RvCpu *cpu, unsigned cause, bool interrupt, uint64_t tval);
+/* Prepares the input lines. */
+void rv_trap_init_lines(RvCpu *cpu);
 /* Raises exception @cause (RV_EXC_*) with @tval at the insn in Cpu.pc, which is exact already. */
 G_NORETURN void rv_raise(RvCpu *cpu, unsigned cause, uint64_t tval);
 /* Illegal instruction at the insn whose helper is running: restores the state first; tval is the insn if it is known. */
@@ -187,12 +214,14 @@ bool rv_mmu_walk(Cpu *cpu, uint64_t va, MemAccess access, bool debug, TlbFill *f
 
 /* Recomputes the matcher's ranges from pmpcfg and pmpaddr. The caller flushes the TLB. */
 void rv_pmp_update(RvCpu *cpu);
-/* Whether @access (MEM_*) by @priv to @len bytes (at least 1) at @phys is allowed. */
-bool rv_pmp_allows(const RvCpu *cpu, uint64_t phys, unsigned len, MemAccess access, unsigned priv);
-/* MEM_PROT_* that @priv has on the whole page of @phys; *@partial: some entry covers only part of the page, ask at each access. */
-unsigned rv_pmp_page(const RvCpu *cpu, uint64_t phys, unsigned priv, bool *partial);
+/* MEM_PROT_* that @priv has at @phys, and in *@window the span around it for which that holds. The window belongs to the CPU. */
+unsigned rv_pmp_lookup(RvCpu *cpu, uint64_t phys, unsigned priv, const RvPmpWindow **window);
+/* The pmpaddr and pmpcfg CSRs: writes that a lock forbids are ignored. @index of a pmpcfg CSR: its first entry. */
+uint64_t rv_pmp_read_cfg(const RvCpu *cpu, unsigned first, unsigned n);
+void rv_pmp_write_cfg(RvCpu *cpu, unsigned first, unsigned n, uint64_t value);
+void rv_pmp_write_addr(RvCpu *cpu, unsigned index, uint64_t value);
 
-/* dump.c, gdb.c, target's state table. */
+/* TargetOps.dump and gdb_* (dump.c, gdb.c). */
 void rv_dump(Cpu *cpu, GString *out);
 const char *rv_gdb_xml(Cpu *cpu, const char *annex);
 unsigned rv_gdb_read(Cpu *cpu, unsigned reg, uint8_t *buf);
