@@ -102,6 +102,8 @@ typedef struct TargetOps {
     unsigned (*gdb_write)(Cpu *cpu, unsigned reg, const uint8_t *buf);
     unsigned gdb_core_regs;         /* how many registers the 'g' packet has */
     const StateField *state;        /* of the target's struct; reset does not use it */
+    /* After a snapshot was loaded through the table: what follows from the fields (contexts, timers). May be NULL. */
+    void (*state_loaded)(Cpu *cpu);
 } TargetOps;
 
 enum { CPU_N_CONTEXTS = 16 };
