@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Signals. SIGINT, SIGTERM and SIGHUP ask the machine to end: the handler writes a byte that the main loop reads. A second one means
- * that the main loop is stuck (on a reader that does not read, say), so it ends the process at once. Fatal signals first give
- * the terminal back. All handlers use async-signal-safe calls only.
+ * that the main loop is stuck (on a reader that does not read, say), so it ends the process at once, as does one before the main
+ * loop runs. Fatal signals first give the terminal back. All handlers use async-signal-safe calls only.
  */
 #include "main/system-priv.h"
 
@@ -14,6 +14,7 @@
 #include "softmmu/runstate.h"
 
 static int wake_fds[2];
+static volatile sig_atomic_t in_loop;
 static volatile sig_atomic_t asked;
 
 static void die_by(int sig)
@@ -30,7 +31,7 @@ static void on_terminate(int sig)
     int err = errno;
     char c = sig;
 
-    if (asked) {
+    if (asked || !in_loop) {
         die_by(sig);
     } else {
         asked = 1;
@@ -82,4 +83,9 @@ void signals_install(void)
         install(fatal[i], die_by, 0);
     }
     signal(SIGPIPE, SIG_IGN);
+}
+
+void signals_loop_begins(void)
+{
+    in_loop = 1;
 }

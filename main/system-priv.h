@@ -65,6 +65,8 @@ bool device_help(const char *text, GString *out, GError **error);
 
 /* SIGINT, SIGTERM and SIGHUP end the machine in order (a second one at once); fatal signals give the terminal back. */
 void signals_install(void);
+/* From now on the main loop answers to signals. */
+void signals_loop_begins(void);
 
 /* ---- daemon.c ---- */
 

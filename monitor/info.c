@@ -7,6 +7,7 @@
 #include <string.h>
 #include "block/block.h"
 #include "chardev/chardev.h"
+#include "hw/core/device.h"
 #include "softmmu/memory.h"
 #include "softmmu/runstate.h"
 
@@ -70,6 +71,13 @@ static void info_mtree(MonitorCall *call)
     machine_unlock();
 }
 
+static void info_qtree(MonitorCall *call)
+{
+    machine_lock();
+    hw_devices_print(call->out);
+    machine_unlock();
+}
+
 static void info_tlb(MonitorCall *call)
 {
     Cpu *cpu = monitor_cpu(call);
@@ -106,6 +114,7 @@ const MonitorCommand monitor_info_commands[] = {
     { "cpus", NULL, "", "CPUs and where they are", info_cpus },
     { "jit", NULL, "", "the translator and its code cache", info_jit },
     { "mtree", NULL, "[-f]", "the memory map as a tree; -f: flat", info_mtree },
+    { "qtree", NULL, "", "devices, their properties and where they are", info_qtree },
     { "registers", NULL, "[-a]", "registers of the current CPU; -a: of all", info_registers },
     { "status", NULL, "", "whether the machine runs", info_status },
     { "tlb", NULL, "", "cached translations of the current CPU", info_tlb },

@@ -8,6 +8,7 @@
 #include "monitor/monitor-priv.h"
 #include "monitor/monitor.h"
 #include "monitor/readline.h"
+#include "hw/core/device.h"
 #include "softmmu/memory.h"
 #include "softmmu/runstate.h"
 
@@ -79,6 +80,7 @@ MemTxResult memory_load(uint64_t addr, unsigned size, uint64_t *value)
 }
 
 void memory_print(GString *out, bool flat) { g_string_append(out, flat ? "flat\n" : "tree\n"); }
+void hw_devices_print(GString *out) { g_string_append(out, "dev: fake\n"); }
 void machine_lock(void) {}
 void machine_unlock(void) {}
 void cpu_jit_info(GString *out) { g_string_append(out, "jit\n"); }
