@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Shared by the files of the block back ends: requests and registry (block.c), file access (raw.c), the file's lock (lock.c) and the
+ * throw-away overlay (overlay.c).
+ */
+#ifndef BLOCK_BLOCK_PRIV_H
+#define BLOCK_BLOCK_PRIV_H
+
+#include "block/block.h"
+
+enum { BLOCK_SECTOR = 512 };
+
+typedef struct BlockOverlay BlockOverlay;
+
+/* A walk through a request's buffers. */
+typedef struct IovCursor {
+    const struct iovec *iov;
+    int n;
+    size_t skip;                    /* bytes of iov[0] that are done */
+} IovCursor;
+
+/* Puts the next at most @limit bytes into @out, @max entries at most; returns their number and the bytes in *@bytes. */
+int iov_window(const IovCursor *c, struct iovec *out, int max, uint64_t limit, uint64_t *bytes);
+void iov_advance(IovCursor *c, uint64_t bytes);
+void iov_zero(IovCursor *c, uint64_t bytes);
+
+/* ---- raw.c: all return 0 or -errno ---- */
+
+/* Opens @file and learns its size; directories and what else is no disk are refused. */
+int raw_open(const char *file, bool readonly, uint64_t *length, GError **error);
+/* What is behind the file's end reads as zeroes. Both move the cursor by @bytes. */
+int raw_read(int fd, uint64_t offset, uint64_t bytes, IovCursor *c);
+int raw_write(int fd, uint64_t offset, uint64_t bytes, IovCursor *c);
+/* The whole read if it needs no waiting; false: nothing is known about the buffers. */
+bool raw_read_at_hand(int fd, uint64_t offset, uint64_t bytes, const struct iovec *iov, int n_iov);
+int raw_flush(int fd);
+/* Only a hint: a file system that cannot does nothing. */
+int raw_discard(int fd, uint64_t offset, uint64_t bytes);
+int raw_write_zeroes(int fd, uint64_t offset, uint64_t bytes);
+/* The name of another disk format that the file's first bytes belong to, or NULL. */
+const char *raw_probe_format(int fd);
+
+/* ---- lock.c ---- */
+
+/* Takes the file's lock, shared (@readonly) or exclusive, until @fd is closed. */
+bool file_lock(int fd, const char *file, bool readonly, GError **error);
+
+/* ---- overlay.c: copy on write over a file that stays as it is ---- */
+
+BlockOverlay *overlay_new(int base_fd, uint64_t length, GError **error);
+void overlay_free(BlockOverlay *o);
+int overlay_read(BlockOverlay *o, uint64_t offset, uint64_t bytes, IovCursor *c);
+int overlay_write(BlockOverlay *o, uint64_t offset, uint64_t bytes, IovCursor *c);
+int overlay_write_zeroes(BlockOverlay *o, uint64_t offset, uint64_t bytes);
+
+#endif
