@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Inside of chardev/: the base class. Every kind is a GObject type derived from CHARDEV_TYPE and listed in chardev.c. The base class
- * is a byte stream over two descriptors (stream.c); file, pipe, stdio, pty and socket only open and close them. The mux
- * overrides the rest.
+ * Inside of chardev/: the base class. Every kind is a GObject type derived from CHARDEV_TYPE and
+ * listed in chardev.c. The base class is a byte stream over two descriptors (stream.c); file, pipe,
+ * stdio, pty and socket only open and close them. The mux overrides the rest.
  *
- * Threads: everything runs in the main thread except stream_write() and chardev_accept_input(). `lock` guards the output queue,
- * the descriptors against the writers, and the input source. Order: lock named by chardev_set_lock(), then `lock`; no front end
- * is called with `lock` held.
+ * Threads: everything runs in the main thread except stream_write() and chardev_accept_input().
+ * `lock` guards the output queue, the descriptors against the writers, and the input source. Order:
+ * lock named by chardev_set_lock(), then `lock`; no front end is called with `lock` held.
  */
 #ifndef CHARDEV_CHARDEV_PRIV_H
 #define CHARDEV_CHARDEV_PRIV_H
@@ -20,26 +20,26 @@ typedef struct ChardevClass ChardevClass;
 struct Chardev {
     GObject parent;
     char *id;
-    char *label;                    /* what it is connected to, for "info chardev" and error messages */
+    char *label; /* what it is connected to, for "info chardev" and error messages */
     const ChardevFrontend *frontend;
     void *opaque;
 
     GMutex lock;
-    int fd_in, fd_out;              /* -1: none; may be the same */
-    bool out_blocks;                /* fd_out cannot be made non-blocking: ask poll() before each small write */
-    bool behind_mux;                /* set before open() */
-    bool flush_forever;             /* at exit wait for the reader as long as it takes */
-    int log_fd;                     /* logfile=; -1: none */
-    GByteArray *queue;              /* output that fd_out did not take yet */
+    int fd_in, fd_out;  /* -1: none; may be the same */
+    bool out_blocks;    /* fd_out cannot be made non-blocking: ask poll() before each small write */
+    bool behind_mux;    /* set before open() */
+    bool flush_forever; /* at exit wait for the reader as long as it takes */
+    int log_fd;         /* logfile=; -1: none */
+    GByteArray *queue;  /* output that fd_out did not take yet */
     GSource *in_source, *out_source;
-    bool in_paused;                 /* the front end takes nothing now */
+    bool in_paused; /* the front end takes nothing now */
 };
 
 struct ChardevClass {
     GObjectClass parent;
-    const char *kind;               /* as -chardev spells it */
+    const char *kind; /* as -chardev spells it */
     const char *desc;
-    const char *const *options;     /* its keys besides the common ones, NULL-terminated */
+    const char *const *options; /* its keys besides the common ones, NULL-terminated */
     /* Opens the host side. The error begins with "chardev ID". */
     bool (*open)(Chardev *chr, const KeyVals *opts, GError **error);
     /* Undoes it (terminals, socket files). May be NULL. */
@@ -56,9 +56,9 @@ struct ChardevClass {
 };
 
 GType chardev_get_type(void);
-#define CHARDEV_TYPE (chardev_get_type())
-#define CHARDEV(o) (G_TYPE_CHECK_INSTANCE_CAST((o), CHARDEV_TYPE, Chardev))
-#define CHARDEV_CLASS(k) (G_TYPE_CHECK_CLASS_CAST((k), CHARDEV_TYPE, ChardevClass))
+#define CHARDEV_TYPE         (chardev_get_type())
+#define CHARDEV(o)           (G_TYPE_CHECK_INSTANCE_CAST((o), CHARDEV_TYPE, Chardev))
+#define CHARDEV_CLASS(k)     (G_TYPE_CHECK_CLASS_CAST((k), CHARDEV_TYPE, ChardevClass))
 #define CHARDEV_GET_CLASS(o) (G_TYPE_INSTANCE_GET_CLASS((o), CHARDEV_TYPE, ChardevClass))
 
 /* The kinds. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The chardev base class, the list of kinds, the registry of back ends by id, and the two spellings that make one: -chardev's
- * "kind,key=value,..." and -serial's short forms ("tcp:host:port,server", "mon:stdio"), which are rewritten into the first.
+ * The chardev base class, the list of kinds, the registry of back ends by id, and the two spellings
+ * that make one: -chardev's "kind,key=value,..." and -serial's short forms ("tcp:host:port,server",
+ * "mon:stdio"), which are rewritten into the first.
  *
  * The public functions dispatch to the class; what a plain stream does is in stream.c.
  */
@@ -14,13 +15,13 @@
 #include "util/suggest.h"
 
 static GType (*const kinds[])(void) = {
-    chardev_file_get_type, chardev_null_get_type, chardev_pipe_get_type,
-    chardev_pty_get_type, chardev_socket_get_type, chardev_stdio_get_type,
+    chardev_file_get_type, chardev_null_get_type,   chardev_pipe_get_type,
+    chardev_pty_get_type,  chardev_socket_get_type, chardev_stdio_get_type,
 };
 
 static const char *const common_options[] = { "mux", "logfile", "logappend", NULL };
 
-static GPtrArray *registry;         /* of Chardev *, in order of creation */
+static GPtrArray *registry; /* of Chardev *, in order of creation */
 static void (*lock_hook)(void);
 static void (*unlock_hook)(void);
 
@@ -65,8 +66,8 @@ void chardev_set_error(const Chardev *chr, GError **error, int err, const char *
     va_start(ap, format);
     text = g_strdup_vprintf(format, ap);
     va_end(ap);
-    g_set_error(error, G_FILE_ERROR, err ? g_file_error_from_errno(err) : G_FILE_ERROR_FAILED, "chardev %s: %s%s%s", chr->id,
-                text, err ? ": " : "", err ? g_strerror(err) : "");
+    g_set_error(error, G_FILE_ERROR, err ? g_file_error_from_errno(err) : G_FILE_ERROR_FAILED,
+                "chardev %s: %s%s%s", chr->id, text, err ? ": " : "", err ? g_strerror(err) : "");
 }
 
 /* ---- Base class ---- */
@@ -142,7 +143,8 @@ static bool set_unknown_kind(const char *id, const char *name, GError **error)
         names[i] = kind_class(i)->kind;
     }
     hint = suggest_text(name, names);
-    g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "chardev %s: unknown kind '%s'%s", id, name, hint);
+    g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "chardev %s: unknown kind '%s'%s",
+                id, name, hint);
     return false;
 }
 
@@ -155,7 +157,8 @@ static bool open_log(Chardev *chr, const KeyVals *kv, GError **error)
         return false;
     }
     if (file) {
-        chr->log_fd = open(file, O_WRONLY | O_CREAT | O_CLOEXEC | (append ? O_APPEND : O_TRUNC), 0666);
+        chr->log_fd =
+            open(file, O_WRONLY | O_CREAT | O_CLOEXEC | (append ? O_APPEND : O_TRUNC), 0666);
         if (chr->log_fd < 0) {
             chardev_set_error(chr, error, errno, "logfile %s", file);
             return false;
@@ -227,8 +230,8 @@ static char *expand_tcp(const char *rest)
     if (!colon) {
         return NULL;
     }
-    return g_strdup_printf("socket,host=%.*s,port=%s%s%s", (int)(colon - parts[0]), parts[0], colon + 1,
-                           parts[1] ? "," : "", parts[1] ? parts[1] : "");
+    return g_strdup_printf("socket,host=%.*s,port=%s%s%s", (int)(colon - parts[0]), parts[0],
+                           colon + 1, parts[1] ? "," : "", parts[1] ? parts[1] : "");
 }
 
 /* The long form of a short form of -serial, or a copy of what is no short form. */
@@ -257,7 +260,8 @@ static bool use_existing(const char *id, Chardev **out, GError **error)
 {
     *out = chardev_find(id);
     if (!*out) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "chardev:%s: no -chardev has this id", id);
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "chardev:%s: no -chardev has this id", id);
     }
     return *out != NULL;
 }
@@ -275,7 +279,8 @@ bool chardev_new(const char *id, const char *spec, Chardev **out, GError **error
         return use_existing(spec + 8, out, error);
     }
     if (chardev_find(id)) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "chardev %s: the id is given twice", id);
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "chardev %s: the id is given twice", id);
         return false;
     }
     *out = create(id, full, mon, error);
@@ -356,6 +361,7 @@ void chardev_info(GString *out)
     for (unsigned i = 0; registry && i < registry->len; i++) {
         Chardev *chr = g_ptr_array_index(registry, i);
 
-        g_string_append_printf(out, "%s: %s%s\n", chr->id, chr->label, CHARDEV_GET_CLASS(chr)->is_open(chr) ? "" : " (disconnected)");
+        g_string_append_printf(out, "%s: %s%s\n", chr->id, chr->label,
+                               CHARDEV_GET_CLASS(chr)->is_open(chr) ? "" : " (disconnected)");
     }
 }

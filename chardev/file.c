@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The chardevs that only open descriptors: null (output is dropped, no input), file (output to a file) and pipe (a FIFO, or
- * two: PATH.in, which the guest reads, and PATH.out).
+ * The chardevs that only open descriptors: null (output is dropped, no input), file (output to a
+ * file) and pipe (a FIFO, or two: PATH.in, which the guest reads, and PATH.out).
  */
 #include "chardev/chardev-priv.h"
 

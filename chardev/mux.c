@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The multiplexer: several front ends (a serial port, the monitor) share one back end. Input goes to the front end in focus; the
- * escape character (C-a) and a letter switch, help, quit and so on. Output of all goes out as it comes, with time stamps at
- * line starts if wanted.
+ * The multiplexer: several front ends (a serial port, the monitor) share one back end. Input goes
+ * to the front end in focus; the escape character (C-a) and a letter switch, help, quit and so on.
+ * Output of all goes out as it comes, with time stamps at line starts if wanted.
  *
- * The mux always takes input while its front end has buffer space, even if the guest reads nothing: else the escape would not be
- * seen. Input is handled in the main thread; writes come from any thread, the `lock` of the mux's base class guards `line_start`.
+ * The mux always takes input while its front end has buffer space, even if the guest reads nothing:
+ * else the escape would not be seen. Input is handled in the main thread; writes come from any
+ * thread, the `lock` of the mux's base class guards `line_start`.
  */
 #include "chardev/chardev-priv.h"
 
@@ -15,20 +16,20 @@
 enum { MAX_FRONTENDS = 8, BUFFER_SIZE = 64 * 1024 };
 
 typedef struct MuxFrontend {
-    const ChardevFrontend *fe;      /* NULL: free */
+    const ChardevFrontend *fe; /* NULL: free */
     void *opaque;
-    GByteArray *pending;            /* input that it did not take yet */
+    GByteArray *pending; /* input that it did not take yet */
 } MuxFrontend;
 
 typedef struct ChardevMux {
     Chardev base;
-    Chardev *host;                  /* the back end, owned */
+    Chardev *host; /* the back end, owned */
     MuxFrontend frontends[MAX_FRONTENDS];
     unsigned n, focus;
-    bool escaped;                   /* the last input was the escape character */
+    bool escaped; /* the last input was the escape character */
     bool host_open;
     bool timestamps, line_start;
-    gint delivery_pending;          /* atomic: an idle call of on_idle is queued */
+    gint delivery_pending; /* atomic: an idle call of on_idle is queued */
 } ChardevMux;
 typedef ChardevClass ChardevMuxClass;
 
@@ -53,8 +54,9 @@ static void append_timestamp(GString *s)
 {
     g_autoptr(GDateTime) now = g_date_time_new_now_local();
 
-    g_string_append_printf(s, "[%02d:%02d:%02d.%03d] ", g_date_time_get_hour(now), g_date_time_get_minute(now),
-                           g_date_time_get_second(now), g_date_time_get_microsecond(now) / 1000);
+    g_string_append_printf(s, "[%02d:%02d:%02d.%03d] ", g_date_time_get_hour(now),
+                           g_date_time_get_minute(now), g_date_time_get_second(now),
+                           g_date_time_get_microsecond(now) / 1000);
 }
 
 static size_t mux_write(Chardev *chr, const uint8_t *buf, size_t len)
@@ -137,7 +139,8 @@ static gboolean on_idle(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
-/* The caller may be a device in a vCPU thread, in the middle of a register access: deliver later, in the main thread. */
+/* The caller may be a device in a vCPU thread, in the middle of a register access: deliver later,
+ * in the main thread. */
 static void mux_accept_input(Chardev *chr)
 {
     ChardevMux *mux = (ChardevMux *)chr;
@@ -177,8 +180,9 @@ static void print_help(ChardevMux *mux)
                "C-%c b    send a break (magic SysRq)\r\n"
                "C-%c c    switch between console and monitor\r\n"
                "C-%c C-%c  send C-%c\r\n",
-               escape_char + 96, escape_char + 96, escape_char + 96, escape_char + 96, escape_char + 96, escape_char + 96,
-               escape_char + 96, escape_char + 96, escape_char + 96);
+               escape_char + 96, escape_char + 96, escape_char + 96, escape_char + 96,
+               escape_char + 96, escape_char + 96, escape_char + 96, escape_char + 96,
+               escape_char + 96);
     print(mux, text);
 }
 
@@ -271,7 +275,10 @@ static void mux_event(void *opaque, ChardevEvent event)
 }
 
 static const ChardevFrontend mux_frontend = {
-    .can_read = mux_can_read, .read = mux_read, .event = mux_event, .no_lock = true,
+    .can_read = mux_can_read,
+    .read = mux_read,
+    .event = mux_event,
+    .no_lock = true,
 };
 
 /* ---- Front ends ---- */

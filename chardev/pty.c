@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A new pseudo-terminal, whose name is told on standard error. Its far side comes and goes as programs open and close it:
- * the master then polls as hung up, which a timer watches until somebody opens it again. While nobody has it open, output is
- * dropped, as with a disconnected socket.
+ * A new pseudo-terminal, whose name is told on standard error. Its far side comes and goes as
+ * programs open and close it: the master then polls as hung up, which a timer watches until
+ * somebody opens it again. While nobody has it open, output is dropped, as with a disconnected
+ * socket.
  */
 #include "chardev/chardev-priv.h"
 

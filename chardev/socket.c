@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Unix and TCP sockets, as a client or as a server of one peer at a time. A server listens again when its peer went; with wait=on
- * (the default, as in QEMU) the program starts only when the first peer is there. A client may try again every `reconnect`
- * seconds. Output without a peer is dropped.
+ * Unix and TCP sockets, as a client or as a server of one peer at a time. A server listens again
+ * when its peer went; with wait=on (the default, as in QEMU) the program starts only when the first
+ * peer is there. A client may try again every `reconnect` seconds. Output without a peer is
+ * dropped.
  */
 #include "chardev/chardev-priv.h"
 
@@ -20,11 +21,11 @@
 
 typedef struct ChardevSocket {
     Chardev base;
-    char *path;                     /* unix; NULL: TCP */
+    char *path; /* unix; NULL: TCP */
     char *host, *port;
     bool server, wait, nodelay;
-    uint64_t reconnect;             /* seconds, 0: never */
-    int listener;                   /* -1: none */
+    uint64_t reconnect; /* seconds, 0: never */
+    int listener;       /* -1: none */
     GSource *accept_source;
     guint timer;
 } ChardevSocket;
@@ -86,7 +87,8 @@ static int try_address(const struct addrinfo *ai, bool server)
     if (server) {
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     }
-    if (server ? bind(fd, ai->ai_addr, ai->ai_addrlen) || listen(fd, 1) : connect(fd, ai->ai_addr, ai->ai_addrlen)) {
+    if (server ? bind(fd, ai->ai_addr, ai->ai_addrlen) || listen(fd, 1)
+               : connect(fd, ai->ai_addr, ai->ai_addrlen)) {
         err = errno;
         close(fd);
         errno = err;
@@ -225,8 +227,9 @@ static bool parse_options(ChardevSocket *s, const KeyVals *opts, GError **error)
         g_free(s->host);
         s->host = bare;
     }
-    chr->label = s->path ? g_strdup_printf("unix:%s%s", s->path, s->server ? ",server=on" : "")
-                         : g_strdup_printf("tcp:%s:%s%s", s->host, s->port, s->server ? ",server=on" : "");
+    chr->label =
+        s->path ? g_strdup_printf("unix:%s%s", s->path, s->server ? ",server=on" : "")
+                : g_strdup_printf("tcp:%s:%s%s", s->host, s->port, s->server ? ",server=on" : "");
     return true;
 }
 
@@ -288,10 +291,12 @@ static void socket_close(Chardev *chr)
 
 static void chardev_socket_class_init(ChardevSocketClass *klass)
 {
-    static const char *const options[] = { "path", "host", "port", "server", "wait", "reconnect", "nodelay", NULL };
+    static const char *const options[] = { "path", "host",      "port",    "server",
+                                           "wait", "reconnect", "nodelay", NULL };
 
     klass->kind = "socket";
-    klass->desc = "path=FILE or host=HOST,port=PORT [,server=on][,wait=off][,reconnect=SECONDS][,nodelay=on]";
+    klass->desc =
+        "path=FILE or host=HOST,port=PORT [,server=on][,wait=off][,reconnect=SECONDS][,nodelay=on]";
     klass->options = options;
     klass->open = socket_open;
     klass->close = socket_close;

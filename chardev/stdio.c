@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The process's standard input and output as a chardev. A terminal is put into raw mode (the guest echoes and edits), and back
- * whenever the process does not own it: at exit, from handlers of fatal signals, and while it is suspended (SIGTSTP, SIGCONT).
- * Without a terminal, pipes and files serve; an input that ends is no error.
+ * The process's standard input and output as a chardev. A terminal is put into raw mode (the guest
+ * echoes and edits), and back whenever the process does not own it: at exit, from handlers of fatal
+ * signals, and while it is suspended (SIGTSTP, SIGCONT). Without a terminal, pipes and files serve;
+ * an input that ends is no error.
  *
- * signal=off (the default behind a mux) hands C-c, C-z and C-\ to the guest; C-a x ends the program then.
+ * signal=off (the default behind a mux) hands C-c, C-z and C-\ to the guest; C-a x ends the program
+ * then.
  */
 #include "chardev/chardev-priv.h"
 
@@ -85,7 +87,7 @@ static void on_continue(int sig)
 static void enter_raw_mode(bool signals)
 {
     if (tcgetattr(STDIN_FILENO, &saved_mode) != 0) {
-        return;                     /* not a terminal */
+        return; /* not a terminal */
     }
     raw_mode = saved_mode;
     raw_mode.c_iflag &= ~(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
@@ -102,8 +104,8 @@ static void enter_raw_mode(bool signals)
     set_raw();
 }
 
-/* A non-blocking descriptor of standard output. O_NONBLOCK belongs to the open file, which other processes share, so pipes and
- * terminals are opened anew. */
+/* A non-blocking descriptor of standard output. O_NONBLOCK belongs to the open file, which other
+ * processes share, so pipes and terminals are opened anew. */
 static int open_stdout(Chardev *chr)
 {
     struct stat st;
@@ -130,7 +132,8 @@ static bool stdio_open(Chardev *chr, const KeyVals *opts, GError **error)
     bool signals = !chr->behind_mux;
 
     if (in_use) {
-        chardev_set_error(chr, error, 0, "stdio is in use already (mon:stdio or mux=on lets several share it)");
+        chardev_set_error(chr, error, 0,
+                          "stdio is in use already (mon:stdio or mux=on lets several share it)");
         return false;
     }
     if (!keyvals_get_bool(opts, chr->id, "signal", &signals, error)) {
@@ -147,7 +150,7 @@ static bool stdio_open(Chardev *chr, const KeyVals *opts, GError **error)
 
 static void stdio_close(Chardev *chr)
 {
-    if (chr->label) {               /* it was opened */
+    if (chr->label) { /* it was opened */
         chardev_restore_terminal();
         raw_wanted = 0;
         in_use = false;

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The byte stream below every chardev that has host descriptors: input by a GLib source in the main thread, output straight to the
- * descriptor with a queue for what it does not take.
+ * The byte stream below every chardev that has host descriptors: input by a GLib source in the main
+ * thread, output straight to the descriptor with a queue for what it does not take.
  *
- * Output: a writer first tries the descriptor itself, so that what a guest prints is out before it goes on. The rest is queued
- * and written by a source. Above QUEUE_SOFT each write waits a little for the reader, which slows a guest down to its
- * terminal without ever holding the machine lock for long; only above QUEUE_HARD it waits for as long as it takes.
+ * Output: a writer first tries the descriptor itself, so that what a guest prints is out before it
+ * goes on. The rest is queued and written by a source. Above QUEUE_SOFT each write waits a little
+ * for the reader, which slows a guest down to its terminal without ever holding the machine lock
+ * for long; only above QUEUE_HARD it waits for as long as it takes.
  *
- * Input: the source is taken away while the front end takes nothing (poll would spin) and put back by stream_accept_input().
+ * Input: the source is taken away while the front end takes nothing (poll would spin) and put back
+ * by stream_accept_input().
  */
 #include "chardev/chardev-priv.h"
 
@@ -21,11 +23,11 @@ enum {
     QUEUE_HARD = 64 << 20,
     WAIT_SLICE_MS = 50,
     FLUSH_LIMIT_MS = 2000,
-    SMALL_WRITE = 256,              /* what a terminal that polls as writable takes without blocking */
+    SMALL_WRITE = 256, /* what a terminal that polls as writable takes without blocking */
     READ_MAX = 4096,
 };
 
-static gint give_up;                /* atomic */
+static gint give_up; /* atomic */
 
 void stream_give_up_waiting(void)
 {
@@ -39,7 +41,8 @@ static bool wait_writable(int fd, int timeout_ms)
     return poll(&p, 1, timeout_ms) > 0;
 }
 
-/* Writes what fd_out takes now. A dead descriptor takes everything (and is not asked again). `lock` held. */
+/* Writes what fd_out takes now. A dead descriptor takes everything (and is not asked again). `lock`
+ * held. */
 static size_t write_some(Chardev *chr, const uint8_t *buf, size_t len)
 {
     size_t done = 0;
@@ -60,7 +63,8 @@ static size_t write_some(Chardev *chr, const uint8_t *buf, size_t len)
         } else if (errno == EAGAIN) {
             break;
         } else if (errno != EINTR) {
-            chr->fd_out = -1;       /* not closed: it may be the process's stdout, whose number must stay taken */
+            /* Not closed: it may be the process's stdout, whose number must stay taken. */
+            chr->fd_out = -1;
         }
     }
     return chr->fd_out < 0 ? len : done;
@@ -172,8 +176,9 @@ static void stop_input(Chardev *chr, bool paused)
     g_mutex_unlock(&chr->lock);
 }
 
-/* Reads and delivers once; false: end of input. The front end's lock is held from can_read to read, so that what it said stays
- * true, and so that chardev_accept_input() cannot slip between its "nothing now" and our pausing. */
+/* Reads and delivers once; false: end of input. The front end's lock is held from can_read to read,
+ * so that what it said stays true, and so that chardev_accept_input() cannot slip between its
+ * "nothing now" and our pausing. */
 static bool read_once(Chardev *chr, const ChardevFrontend *fe)
 {
     uint8_t buf[READ_MAX];
@@ -212,7 +217,7 @@ static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)
         }
     }
     g_object_unref(chr);
-    return G_SOURCE_CONTINUE;       /* stop_input() destroyed the source if it is to end */
+    return G_SOURCE_CONTINUE; /* stop_input() destroyed the source if it is to end */
 }
 
 static void start_input(Chardev *chr)
@@ -242,7 +247,8 @@ void stream_accept_input(Chardev *chr)
 bool stream_attach(Chardev *chr, const ChardevFrontend *frontend, void *opaque, GError **error)
 {
     if (chr->frontend) {
-        chardev_set_error(chr, error, 0, "already in use by another device (mux=on lets several share it)");
+        chardev_set_error(chr, error, 0,
+                          "already in use by another device (mux=on lets several share it)");
         return false;
     }
     chr->frontend = frontend;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Packets on registers (g G p P), memory (m M X) and breakpoints (Z z). Every length and number of a packet is checked against
- * what it must be before anything is changed.
+ * Packets on registers (g G p P), memory (m M X) and breakpoints (Z z). Every length and number of
+ * a packet is checked against what it must be before anything is changed.
  */
 #include "gdbstub/gdbstub-priv.h"
 
@@ -81,7 +81,8 @@ void gdb_write_register(GdbStub *stub, const char *args, size_t len)
     if (gdb_number(&p, &reg) && *p++ == '=' && reg <= G_MAXUINT32) {
         n = read_register(cpu, reg, buf);
     }
-    if (n == 0 || (size_t)(end - p) != 2 * n || !gdb_unhex(p, 2 * n, buf) || cpu->ops->gdb_write(cpu, reg, buf) == 0) {
+    if (n == 0 || (size_t)(end - p) != 2 * n || !gdb_unhex(p, 2 * n, buf) ||
+        cpu->ops->gdb_write(cpu, reg, buf) == 0) {
         gdb_reply_error(stub, EINVAL);
     } else {
         gdb_reply_ok(stub);
@@ -102,12 +103,14 @@ static bool parse_range(const char **p, uint64_t *addr, uint64_t *len, char stop
 
 static bool read_memory(GdbStub *stub, uint64_t addr, void *buf, size_t len)
 {
-    return stub->physical ? memory_read(addr, buf, len) == MEM_OK : cpu_debug_read(gdb_cpu(stub->g_cpu), addr, buf, len);
+    return stub->physical ? memory_read(addr, buf, len) == MEM_OK
+                          : cpu_debug_read(gdb_cpu(stub->g_cpu), addr, buf, len);
 }
 
 static bool write_memory(GdbStub *stub, uint64_t addr, const void *buf, size_t len)
 {
-    return stub->physical ? memory_write(addr, buf, len) == MEM_OK : cpu_debug_write(gdb_cpu(stub->g_cpu), addr, buf, len);
+    return stub->physical ? memory_write(addr, buf, len) == MEM_OK
+                          : cpu_debug_write(gdb_cpu(stub->g_cpu), addr, buf, len);
 }
 
 void gdb_read_memory(GdbStub *stub, const char *args, size_t len)
@@ -119,7 +122,7 @@ void gdb_read_memory(GdbStub *stub, const char *args, size_t len)
         gdb_reply_error(stub, EINVAL);
         return;
     }
-    n = MIN(n, MAX_READ);           /* gdb asks again for the rest */
+    n = MIN(n, MAX_READ); /* gdb asks again for the rest */
     if (read_memory(stub, addr, buf, n)) {
         gdb_hex_append(stub->reply, buf, n);
     } else {
@@ -142,7 +145,8 @@ void gdb_write_memory(GdbStub *stub, const char *args, size_t len)
     g_autofree uint8_t *data = g_malloc(len / 2 + 1);
     uint64_t addr, n;
 
-    if (!parse_range(&p, &addr, &n, ':') || n > len || (size_t)(end - p) != 2 * n || !gdb_unhex(p, 2 * n, data)) {
+    if (!parse_range(&p, &addr, &n, ':') || n > len || (size_t)(end - p) != 2 * n ||
+        !gdb_unhex(p, 2 * n, data)) {
         gdb_reply_error(stub, EINVAL);
     } else {
         finish_write(stub, addr, data, n);
@@ -173,7 +177,8 @@ static bool parse_point(const char *args, unsigned *type, uint64_t *va, uint64_t
         return false;
     }
     args += 2;
-    return gdb_number(&args, va) && *args++ == ',' && gdb_number(&args, kind) && (!*args || *args == ';');
+    return gdb_number(&args, va) && *args++ == ',' && gdb_number(&args, kind) &&
+           (!*args || *args == ';');
 }
 
 /* Index of the watchpoint, or -1. */

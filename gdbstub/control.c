@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Packets on threads, execution and the stub itself: H T ? c s vCont D k and the queries. Threads are the vCPUs, numbered from 1; a
- * thread id of 0 means any, -1 all.
+ * Packets on threads, execution and the stub itself: H T ? c s vCont D k and the queries. Threads
+ * are the vCPUs, numbered from 1; a thread id of 0 means any, -1 all.
  */
 #include "gdbstub/gdbstub-priv.h"
 
@@ -69,7 +69,8 @@ void gdb_append_stop_reply(GdbStub *stub, GString *out)
     uint64_t va;
 
     g_string_append_printf(out, "T%02xthread:%x;", stub->stop_signal, stub->stop_cpu + 1);
-    if (stub->stop_signal == GDB_SIGTRAP && cpu_watchpoint_hit(gdb_cpu(stub->stop_cpu), &va, &access)) {
+    if (stub->stop_signal == GDB_SIGTRAP &&
+        cpu_watchpoint_hit(gdb_cpu(stub->stop_cpu), &va, &access)) {
         const char *kind = access == MEM_STORE ? "watch" : access == MEM_LOAD ? "rwatch" : "awatch";
 
         g_string_append_printf(out, "%s:%" G_GINT64_MODIFIER "x;", kind, va);
@@ -147,8 +148,8 @@ static bool parse_action(const char **p, bool *step, ThreadKind *kind, unsigned 
     return *kind != THREAD_BAD && (**p == ';' || **p == '\0');
 }
 
-/* "vCont;s:1;c": for each thread the leftmost action that names it counts. A thread that none names goes on as well: the core
- * cannot hold single CPUs. */
+/* "vCont;s:1;c": for each thread the leftmost action that names it counts. A thread that none names
+ * goes on as well: the core cannot hold single CPUs. */
 void gdb_vcont(GdbStub *stub, const char *args, size_t len)
 {
     g_autofree uint8_t *decided = g_malloc0(cpus->len);
@@ -202,7 +203,9 @@ void gdb_kill(GdbStub *stub, const char *args, size_t len)
 
 static void query_supported(GdbStub *stub, const char *args, size_t len)
 {
-    g_string_append_printf(stub->reply, "PacketSize=%x;qXfer:features:read+;QStartNoAckMode+;vContSupported+", GDB_PACKET_MAX);
+    g_string_append_printf(stub->reply,
+                           "PacketSize=%x;qXfer:features:read+;QStartNoAckMode+;vContSupported+",
+                           GDB_PACKET_MAX);
 }
 
 static void query_attached(GdbStub *stub, const char *args, size_t len)
@@ -313,7 +316,10 @@ static void set_no_ack(GdbStub *stub, const char *args, size_t len)
 
 void gdb_query(GdbStub *stub, const char *args, size_t len)
 {
-    static const struct { const char *name; GdbHandler *run; } queries[] = {
+    static const struct {
+        const char *name;
+        GdbHandler *run;
+    } queries[] = {
         { "qSupported", query_supported },
         { "qAttached", query_attached },
         { "qC", query_current },

@@ -2,9 +2,9 @@
 /*
  * The connection with gdb: packets in and out, the dispatch table, and the stop replies.
  *
- * A stop reply is sent from an idle source after the machine stopped: whoever stopped it (C-c, a breakpoint, the monitor) has
- * said why by then. gdb sends packets only while the machine is stopped, but nothing relies on that: if it runs, the vCPUs are
- * held while a packet is handled.
+ * A stop reply is sent from an idle source after the machine stopped: whoever stopped it (C-c, a
+ * breakpoint, the monitor) has said why by then. gdb sends packets only while the machine is
+ * stopped, but nothing relies on that: if it runs, the vCPUs are held while a packet is handled.
  */
 #include "gdbstub/gdbstub.h"
 
@@ -50,7 +50,10 @@ static void handle_v(GdbStub *stub, const char *args, size_t len)
     }
 }
 
-static const struct { char letter; GdbHandler *run; } handlers[] = {
+static const struct {
+    char letter;
+    GdbHandler *run;
+} handlers[] = {
     { '?', gdb_stop_reason },
     { 'D', gdb_detach },
     { 'G', gdb_write_registers },
@@ -204,7 +207,9 @@ static void gdb_event(void *opaque, ChardevEvent event)
 
 bool gdbstub_start(Chardev *chr, GError **error)
 {
-    static const ChardevFrontend frontend = { .read = gdb_read, .event = gdb_event, .no_lock = true };
+    static const ChardevFrontend frontend = { .read = gdb_read,
+                                              .event = gdb_event,
+                                              .no_lock = true };
     GdbStub *stub = &the_stub;
 
     gdb_reader_init(&stub->reader);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The gdb stub: gdb's remote protocol on a chardev. Each vCPU is a thread (number index + 1). Connecting stops the machine; a
- * detach lets it go on. One stub a process; everything runs in the main thread.
+ * The gdb stub: gdb's remote protocol on a chardev. Each vCPU is a thread (number index + 1).
+ * Connecting stops the machine; a detach lets it go on. One stub a process; everything runs in the
+ * main thread.
  */
 #ifndef GDBSTUB_GDBSTUB_H
 #define GDBSTUB_GDBSTUB_H

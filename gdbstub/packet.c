@@ -41,7 +41,7 @@ static GdbInput start(GdbReader *r, uint8_t c)
     case 3:
         return GDB_INPUT_BREAK;
     default:
-        return GDB_INPUT_MORE;      /* noise between packets */
+        return GDB_INPUT_MORE; /* noise between packets */
     }
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Framing of gdb's remote serial protocol: "$data#cs", acknowledgements, the break character, escapes (gdb manual, appendix
- * "Remote Protocol"). Bytes come from anybody who can connect: packets are bounded and nothing is believed.
+ * Framing of gdb's remote serial protocol: "$data#cs", acknowledgements, the break character,
+ * escapes (gdb manual, appendix "Remote Protocol"). Bytes come from anybody who can connect:
+ * packets are bounded and nothing is believed.
  */
 #ifndef GDBSTUB_PACKET_H
 #define GDBSTUB_PACKET_H
@@ -15,13 +16,13 @@
 enum { GDB_PACKET_MAX = 16384 };
 
 typedef enum GdbInput {
-    GDB_INPUT_MORE,                 /* nothing complete yet */
-    GDB_INPUT_PACKET,               /* reader->data is a packet, unescaped, NUL behind it */
-    GDB_INPUT_TOO_LONG,             /* a well-formed packet of more than GDB_PACKET_MAX bytes went by */
-    GDB_INPUT_BAD,                  /* wrong check sum */
+    GDB_INPUT_MORE,     /* nothing complete yet */
+    GDB_INPUT_PACKET,   /* reader->data is a packet, unescaped, NUL behind it */
+    GDB_INPUT_TOO_LONG, /* a well-formed packet of more than GDB_PACKET_MAX bytes went by */
+    GDB_INPUT_BAD,      /* wrong check sum */
     GDB_INPUT_ACK,
     GDB_INPUT_NAK,
-    GDB_INPUT_BREAK,                /* C-c */
+    GDB_INPUT_BREAK, /* C-c */
 } GdbInput;
 
 typedef struct GdbReader {

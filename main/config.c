@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The options that are numbers and switches (-m -smp -accel -icount -rtc), and those that do not go together. Nothing is opened or
- * made here, so all of it can be tested by itself.
+ * The options that are numbers and switches (-m -smp -accel -icount -rtc), and those that do not go
+ * together. Nothing is opened or made here, so all of it can be tested by itself.
  */
 #include "main/system-priv.h"
 
@@ -15,7 +15,7 @@
 enum {
     DEFAULT_RAM_MIB = 128,
     ICOUNT_SHIFT_MAX = 10,
-    ICOUNT_SHIFT_AUTO = 3,          /* 125 million instructions a second */
+    ICOUNT_SHIFT_AUTO = 3, /* 125 million instructions a second */
     TB_SIZE_MAX_MIB = 4096,
 };
 
@@ -26,7 +26,8 @@ static bool bad_value(GError **error, const char *format, ...)
     va_list ap;
 
     va_start(ap, format);
-    g_propagate_error(error, g_error_new_valist(G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, format, ap));
+    g_propagate_error(error,
+                      g_error_new_valist(G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, format, ap));
     va_end(ap);
     return false;
 }
@@ -59,12 +60,14 @@ static bool parse_memory(const char *text, uint64_t *size, GError **error)
 
 static bool parse_smp(const char *text, unsigned *n_cpus, GError **error)
 {
-    static const char *const allowed[] = { "cpus", "maxcpus", "sockets", "clusters", "dies", "cores", "threads", NULL };
+    static const char *const allowed[] = { "cpus", "maxcpus", "sockets", "clusters",
+                                           "dies", "cores",   "threads", NULL };
     g_autoptr(KeyVals) kv = keyvals_parse(text, "cpus");
     uint64_t n = 0, max = 0, product = 1, x;
     bool shaped = false;
 
-    if (!keyvals_check(kv, "-smp", allowed, error) || !keyvals_get_uint(kv, "-smp", "cpus", 1, MAX_CPUS, &n, error) ||
+    if (!keyvals_check(kv, "-smp", allowed, error) ||
+        !keyvals_get_uint(kv, "-smp", "cpus", 1, MAX_CPUS, &n, error) ||
         !keyvals_get_uint(kv, "-smp", "maxcpus", 1, MAX_CPUS, &max, error)) {
         return false;
     }
@@ -79,7 +82,8 @@ static bool parse_smp(const char *text, unsigned *n_cpus, GError **error)
     if (n == 0) {
         n = product;
     }
-    if (n > MAX_CPUS || (max && max < n) || (shaped && product != (max ? max : n) && n % product != 0)) {
+    if (n > MAX_CPUS || (max && max < n) ||
+        (shaped && product != (max ? max : n) && n % product != 0)) {
         return bad_value(error, "-smp %s: the numbers do not fit together", text);
     }
     *n_cpus = n;
@@ -91,7 +95,9 @@ static bool parse_smp(const char *text, unsigned *n_cpus, GError **error)
 static bool find_accel(const char *name, bool *interp, GError **error)
 {
     static const char *const names[] = { "jit", "interp", "tcg", NULL };
-    static const char *const foreign[] = { "kvm", "xen", "hvf", "whpx", "nvmm", "hax", "qtest", NULL };
+    static const char *const foreign[] = {
+        "kvm", "xen", "hvf", "whpx", "nvmm", "hax", "qtest", NULL
+    };
     g_autofree char *hint = suggest_text(name, names);
 
     if (g_strv_contains(foreign, name)) {
@@ -138,16 +144,19 @@ static bool parse_icount(const char *text, CpuConfig *cpu, GError **error)
     const char *shift;
     uint64_t n = ICOUNT_SHIFT_AUTO;
 
-    if (!keyvals_check(kv, "-icount", allowed, error) || !keyvals_get_bool(kv, "-icount", "sleep", &sleep, error) ||
+    if (!keyvals_check(kv, "-icount", allowed, error) ||
+        !keyvals_get_bool(kv, "-icount", "sleep", &sleep, error) ||
         !keyvals_get_bool(kv, "-icount", "align", &align, error)) {
         return false;
     }
     if (sleep || align) {
-        return bad_value(error, "-icount: %s=on: not supported yet: virtual time skips what the CPUs sleep",
-                         sleep ? "sleep" : "align");
+        return bad_value(
+            error, "-icount: %s=on: not supported yet: virtual time skips what the CPUs sleep",
+            sleep ? "sleep" : "align");
     }
     shift = keyvals_get(kv, "shift");
-    if (g_strcmp0(shift, "auto") != 0 && !keyvals_get_uint(kv, "-icount", "shift", 0, ICOUNT_SHIFT_MAX, &n, error)) {
+    if (g_strcmp0(shift, "auto") != 0 &&
+        !keyvals_get_uint(kv, "-icount", "shift", 0, ICOUNT_SHIFT_MAX, &n, error)) {
         return false;
     }
     cpu->icount = true;
@@ -170,18 +179,21 @@ static bool parse_rtc_base(const char *base, int64_t *ns, GError **error)
         return true;
     }
     if (!strcmp(base, "localtime")) {
-        *ns += g_date_time_get_utc_offset(now) * 1000;      /* us to ns */
+        *ns += g_date_time_get_utc_offset(now) * 1000; /* us to ns */
         return true;
     }
     date = g_date_time_new_from_iso8601(strchr(base, 'T') ? base : midnight, utc);
     if (!date) {
-        return bad_value(error, "-rtc: base=%s: expected utc, localtime or a date such as 2026-01-31T12:00:00", base);
+        return bad_value(
+            error, "-rtc: base=%s: expected utc, localtime or a date such as 2026-01-31T12:00:00",
+            base);
     }
     *ns = g_date_time_to_unix(date) * 1000000000;
     return true;
 }
 
-/* With -icount the clock is part of what must be the same in every run, so it follows virtual time from a fixed date. */
+/* With -icount the clock is part of what must be the same in every run, so it follows virtual time
+ * from a fixed date. */
 static bool parse_rtc(const char *text, SystemConfig *config, GError **error)
 {
     static const char *const allowed[] = { "base", "clock", "driftfix", NULL };
@@ -198,13 +210,16 @@ static bool parse_rtc(const char *text, SystemConfig *config, GError **error)
     clock = clock ? clock : config->cpu.icount ? "vm" : "host";
     base = base ? base : config->cpu.icount ? ICOUNT_RTC_BASE : "utc";
     if ((strcmp(clock, "host") && strcmp(clock, "vm")) || (drift && strcmp(drift, "none"))) {
-        return bad_value(error, "-rtc %s: not supported yet (only clock=host|vm, driftfix=none)", text);
+        return bad_value(error, "-rtc %s: not supported yet (only clock=host|vm, driftfix=none)",
+                         text);
     }
     if (!parse_rtc_base(base, &ns, error)) {
         return false;
     }
     config->rtc_virtual = !strcmp(clock, "vm");
-    config->rtc_offset = config->rtc_virtual ? ns : !strcmp(base, "utc") ? 0 : ns - g_get_real_time() * 1000;
+    config->rtc_offset = config->rtc_virtual    ? ns
+                         : !strcmp(base, "utc") ? 0
+                                                : ns - g_get_real_time() * 1000;
     return true;
 }
 
@@ -219,7 +234,8 @@ static bool check_conflicts(const Options *opts, GError **error)
         return bad_value(error, "-initrd: only useful with -kernel");
     }
     if (opts->daemonize && opts->nographic) {
-        return bad_value(error, "-daemonize: cannot be used with -nographic, which needs the terminal");
+        return bad_value(error,
+                         "-daemonize: cannot be used with -nographic, which needs the terminal");
     }
     if (opts->display && strcmp(opts->display, "none") != 0) {
         return bad_value(error, "-display %s: not supported yet (only none is)", opts->display);
@@ -232,7 +248,8 @@ bool config_parse(const Options *opts, SystemConfig *config, GError **error)
     memset(config, 0, sizeof(*config));
     config->ram_size = (uint64_t)DEFAULT_RAM_MIB << 20;
     config->n_cpus = 1;
-    if (!check_conflicts(opts, error) || (opts->memory && !parse_memory(opts->memory, &config->ram_size, error)) ||
+    if (!check_conflicts(opts, error) ||
+        (opts->memory && !parse_memory(opts->memory, &config->ram_size, error)) ||
         (opts->smp && !parse_smp(opts->smp, &config->n_cpus, error)) ||
         (opts->accel && !parse_accel(opts->accel, &config->cpu, error)) ||
         (opts->icount && !parse_icount(opts->icount, &config->cpu, error)) ||

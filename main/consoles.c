@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Which back ends the serial ports and monitors use. The rules are QEMU's, for a program that has no window yet: with -nographic, or
- * when nothing was said about consoles at all, serial port 0 and a monitor share the terminal.
+ * Which back ends the serial ports and monitors use. The rules are QEMU's, for a program that has
+ * no window yet: with -nographic, or when nothing was said about consoles at all, serial port 0 and
+ * a monitor share the terminal.
  */
 #include "main/system-priv.h"
 
@@ -25,8 +26,8 @@ static bool list_names_stdio(const GPtrArray *list)
 
 static bool stdio_is_taken(const Options *opts)
 {
-    return list_names_stdio(opts->serials) || list_names_stdio(opts->monitors) || list_names_stdio(opts->chardevs) ||
-           (opts->gdb && names_stdio(opts->gdb));
+    return list_names_stdio(opts->serials) || list_names_stdio(opts->monitors) ||
+           list_names_stdio(opts->chardevs) || (opts->gdb && names_stdio(opts->gdb));
 }
 
 static void copy_list(const GPtrArray *from, GPtrArray *to)
@@ -40,14 +41,17 @@ void console_plan_make(const Options *opts, ConsolePlan *plan)
 {
     bool need_serial = !opts->no_defaults && opts->serials->len == 0;
     bool need_monitor = !opts->no_defaults && opts->monitors->len == 0 && opts->mons->len == 0;
-    bool terminal = (opts->nographic || (!opts->display && !opts->daemonize)) && !stdio_is_taken(opts);
+    bool terminal =
+        (opts->nographic || (!opts->display && !opts->daemonize)) && !stdio_is_taken(opts);
 
     plan->serials = g_ptr_array_new_with_free_func(g_free);
     plan->monitors = g_ptr_array_new_with_free_func(g_free);
     copy_list(opts->serials, plan->serials);
     copy_list(opts->monitors, plan->monitors);
     if (need_serial) {
-        g_ptr_array_add(plan->serials, g_strdup(!terminal ? "null" : need_monitor ? "mon:stdio" : "stdio"));
+        g_ptr_array_add(plan->serials, g_strdup(!terminal      ? "null"
+                                                : need_monitor ? "mon:stdio"
+                                                               : "stdio"));
     } else if (need_monitor && terminal && opts->nographic) {
         g_ptr_array_add(plan->monitors, g_strdup("stdio"));
     }
@@ -68,7 +72,8 @@ static bool open_chardev(const char *text, GError **error)
     Chardev *chr;
 
     if (!id || !*id) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-chardev %s: id= is missing", text);
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-chardev %s: id= is missing",
+                    text);
         return false;
     }
     for (unsigned i = 0; i < keyvals_count(kv); i++) {
@@ -105,12 +110,14 @@ static bool open_mon(const char *text, GPtrArray *monitors, GError **error)
     id = keyvals_get(kv, "chardev");
     mode = keyvals_get(kv, "mode");
     if (mode && strcmp(mode, "readline") != 0) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-mon: mode=%s: not supported yet (only readline is)", mode);
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "-mon: mode=%s: not supported yet (only readline is)", mode);
         return false;
     }
     chr = id ? chardev_find(id) : NULL;
     if (!chr) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-mon: no -chardev has the id '%s'", id ? id : "");
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "-mon: no -chardev has the id '%s'", id ? id : "");
         return false;
     }
     g_ptr_array_add(monitors, chr);
@@ -118,12 +125,14 @@ static bool open_mon(const char *text, GPtrArray *monitors, GError **error)
 }
 
 /* The back end number @i of an option of the -serial kind. */
-static bool open_console(const char *option, unsigned i, const char *text, Chardev **chr, GError **error)
+static bool open_console(const char *option, unsigned i, const char *text, Chardev **chr,
+                         GError **error)
 {
     g_autofree char *id = g_strdup_printf("%s%u", option, i);
 
     if (!strcmp(text, "vc") || g_str_has_prefix(text, "vc:")) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-%s %s: not supported yet: there is no window", option, text);
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "-%s %s: not supported yet: there is no window", option, text);
         return false;
     }
     if (!chardev_new(id, text, chr, error)) {
@@ -133,7 +142,8 @@ static bool open_console(const char *option, unsigned i, const char *text, Chard
     return true;
 }
 
-bool consoles_open(const Options *opts, const ConsolePlan *plan, GPtrArray *serials, GPtrArray *monitors, GError **error)
+bool consoles_open(const Options *opts, const ConsolePlan *plan, GPtrArray *serials,
+                   GPtrArray *monitors, GError **error)
 {
     Chardev *chr;
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * -daemonize: a fork before any thread exists. The parent waits until the child says that it is set up (exit 0) or ends
- * (exit 1, its error message having gone to the common standard error), so a script knows that the machine runs.
+ * -daemonize: a fork before any thread exists. The parent waits until the child says that it is set
+ * up (exit 0) or ends (exit 1, its error message having gone to the common standard error), so a
+ * script knows that the machine runs.
  */
 #include "main/system-priv.h"
 
@@ -24,7 +25,8 @@ bool daemon_start(GError **error)
     }
     pid = fork();
     if (pid < 0) {
-        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "-daemonize: cannot fork: %s", g_strerror(errno));
+        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
+                    "-daemonize: cannot fork: %s", g_strerror(errno));
         return false;
     }
     if (pid > 0) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * -device: makes a device by its model's name, sets its properties, and plugs it into a bus of its kind; and the listings of -device
- * help. Which devices there are is hw/devices.c's list.
+ * -device: makes a device by its model's name, sets its properties, and plugs it into a bus of its
+ * kind; and the listings of -device help. Which devices there are is hw/devices.c's list.
  */
 #include "main/system-priv.h"
 
@@ -12,7 +12,7 @@
 
 static HwDeviceClass *device_class(GType type)
 {
-    return g_type_class_ref(type);  /* kept: static types */
+    return g_type_class_ref(type); /* kept: static types */
 }
 
 static bool find_model(const char *option, const char *model, GType *type, GError **error)
@@ -35,7 +35,8 @@ static bool find_model(const char *option, const char *model, GType *type, GErro
     }
     g_ptr_array_add(names, NULL);
     hint = suggest_text(model, (const char *const *)names->pdata);
-    g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "%s: unknown device '%s'%s", option, model, hint);
+    g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "%s: unknown device '%s'%s",
+                option, model, hint);
     return false;
 }
 
@@ -52,16 +53,18 @@ static bool set_properties(HwDevice *dev, const KeyVals *kv, GError **error)
     return true;
 }
 
-static HwBus *find_bus(const char *option, const HwDeviceClass *dc, const char *name, GError **error)
+static HwBus *find_bus(const char *option, const HwDeviceClass *dc, const char *name,
+                       GError **error)
 {
     HwBus *bus = hw_bus_find(dc->bus_type, name);
 
     if (!bus && name) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "%s: %s: no %s with room is called '%s'", option, dc->model,
-                    dc->bus_type, name);
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "%s: %s: no %s with room is called '%s'", option, dc->model, dc->bus_type,
+                    name);
     } else if (!bus) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "%s: %s: the machine has no free %s", option, dc->model,
-                    dc->bus_type);
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "%s: %s: the machine has no free %s", option, dc->model, dc->bus_type);
     }
     return bus;
 }
@@ -81,7 +84,8 @@ bool device_add(const char *option, const char *text, GError **error)
     }
     dc = device_class(type);
     if (!dc->user_creatable || !dc->bus_type) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "%s: %s is part of machines and cannot be added", option, model);
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "%s: %s is part of machines and cannot be added", option, model);
         return false;
     }
     dev = hw_device_new(type, keyvals_get(kv, "id"));
@@ -91,7 +95,8 @@ bool device_add(const char *option, const char *text, GError **error)
         return false;
     }
     dev->bus = bus;
-    if (!set_properties(dev, kv, error) || !hw_device_realize(dev, error) || !bus->plug(bus, dev, error)) {
+    if (!set_properties(dev, kv, error) || !hw_device_realize(dev, error) ||
+        !bus->plug(bus, dev, error)) {
         g_prefix_error(error, "%s: ", option);
         return false;
     }
@@ -106,13 +111,14 @@ static void list_models(GString *out)
     unsigned n;
     const GType *types = hw_device_types(&n);
 
-    g_string_append(out, "Devices (-device MODEL[,PROP=VALUE...]; -device MODEL,help lists properties):\n");
+    g_string_append(
+        out, "Devices (-device MODEL[,PROP=VALUE...]; -device MODEL,help lists properties):\n");
     for (unsigned i = 0; i < n; i++) {
         HwDeviceClass *dc = device_class(types[i]);
 
         if (dc->user_creatable) {
-            g_string_append_printf(out, "  %-24s bus %-12s %s\n", dc->model, dc->bus_type ? dc->bus_type : "-",
-                                   dc->desc ? dc->desc : "");
+            g_string_append_printf(out, "  %-24s bus %-12s %s\n", dc->model,
+                                   dc->bus_type ? dc->bus_type : "-", dc->desc ? dc->desc : "");
         }
     }
 }
@@ -120,19 +126,21 @@ static void list_models(GString *out)
 static void list_properties(const HwDeviceClass *dc, GString *out)
 {
     static const char *const types[] = {
-        [HW_PROP_BOOL] = "on|off", [HW_PROP_U8] = "number", [HW_PROP_U16] = "number", [HW_PROP_U32] = "number",
-        [HW_PROP_U64] = "number", [HW_PROP_SIZE] = "size", [HW_PROP_STRING] = "text", [HW_PROP_CHARDEV] = "chardev id",
-        [HW_PROP_DRIVE] = "drive id",
+        [HW_PROP_BOOL] = "on|off", [HW_PROP_U8] = "number",          [HW_PROP_U16] = "number",
+        [HW_PROP_U32] = "number",  [HW_PROP_U64] = "number",         [HW_PROP_SIZE] = "size",
+        [HW_PROP_STRING] = "text", [HW_PROP_CHARDEV] = "chardev id", [HW_PROP_DRIVE] = "drive id",
     };
 
     g_string_append_printf(out, "%s properties:\n", dc->model);
     for (const HwProp *p = dc->props; p && p->name; p++) {
-        g_autofree char *def = p->type == HW_PROP_BOOL     ? g_strdup_printf(" (default: %s)", p->def ? "on" : "off")
-                               : p->type <= HW_PROP_SIZE ? g_strdup_printf(" (default: %" G_GUINT64_FORMAT ")", p->def)
-                                                         : g_strdup("");
+        g_autofree char *def =
+            p->type == HW_PROP_BOOL   ? g_strdup_printf(" (default: %s)", p->def ? "on" : "off")
+            : p->type <= HW_PROP_SIZE ? g_strdup_printf(" (default: %" G_GUINT64_FORMAT ")", p->def)
+                                      : g_strdup("");
 
         g_string_append_printf(out, "  %s=<%s>%*s- %s%s\n", p->name, types[p->type],
-                               (int)MAX(1, 26 - (int)(strlen(p->name) + strlen(types[p->type]))), "", p->desc, def);
+                               (int)MAX(1, 26 - (int)(strlen(p->name) + strlen(types[p->type]))),
+                               "", p->desc, def);
     }
     g_string_append(out, "  id=<text>, bus=<bus name> - of every device\n");
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * -drive: opens the back end and decides what becomes of it. if=virtio (the default) brings a virtio-blk-device along, if=pflash fills
- * a flash bank of the machine, if=none leaves the back end to a -device ...,drive=ID.
+ * -drive: opens the back end and decides what becomes of it. if=virtio (the default) brings a
+ * virtio-blk-device along, if=pflash fills a flash bank of the machine, if=none leaves the back end
+ * to a -device ...,drive=ID.
  */
 #include "main/system-priv.h"
 
@@ -9,16 +10,23 @@
 #include "util/keyval.h"
 #include "util/suggest.h"
 
-typedef enum DriveInterface { DRIVE_VIRTIO, DRIVE_PFLASH, DRIVE_NONE, N_DRIVE_INTERFACES } DriveInterface;
+typedef enum DriveInterface {
+    DRIVE_VIRTIO,
+    DRIVE_PFLASH,
+    DRIVE_NONE,
+    N_DRIVE_INTERFACES
+} DriveInterface;
 
 static const char *const interface_names[] = { "virtio", "pflash", "none", NULL };
-static const char *const foreign_interfaces[] = { "ide", "scsi", "sd", "mtd", "floppy", "xen", NULL };
+static const char *const foreign_interfaces[] = {
+    "ide", "scsi", "sd", "mtd", "floppy", "xen", NULL
+};
 
 enum { MAX_INDEX = 63 };
 
 typedef struct DriveParser {
     DriveSet *set;
-    uint64_t used[N_DRIVE_INTERFACES];      /* bit per index */
+    uint64_t used[N_DRIVE_INTERFACES]; /* bit per index */
 } DriveParser;
 
 void drive_set_init(DriveSet *set)
@@ -43,16 +51,19 @@ static bool find_interface(const char *name, DriveInterface *interface, GError *
         }
     }
     if (g_strv_contains(foreign_interfaces, name)) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-drive: if=%s: no machine has such a bus yet", name);
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "-drive: if=%s: no machine has such a bus yet", name);
         return false;
     }
     hint = suggest_text(name, interface_names);
-    g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-drive: if=%s: unknown interface%s", name, hint);
+    g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                "-drive: if=%s: unknown interface%s", name, hint);
     return false;
 }
 
 /* The index given, or the lowest free one. */
-static bool choose_index(DriveParser *p, const KeyVals *kv, DriveInterface interface, uint64_t *index, GError **error)
+static bool choose_index(DriveParser *p, const KeyVals *kv, DriveInterface interface,
+                         uint64_t *index, GError **error)
 {
     bool given = keyvals_get(kv, "index") || keyvals_get(kv, "unit");
 
@@ -65,15 +76,17 @@ static bool choose_index(DriveParser *p, const KeyVals *kv, DriveInterface inter
         ++*index;
     }
     if (p->used[interface] >> *index & 1) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-drive: if=%s,index=%u is given twice",
-                    interface_names[interface], (unsigned)*index);
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "-drive: if=%s,index=%u is given twice", interface_names[interface],
+                    (unsigned)*index);
         return false;
     }
     p->used[interface] |= 1ull << *index;
     return true;
 }
 
-static bool check_value(const KeyVals *kv, const char *key, const char *const *allowed, GError **error)
+static bool check_value(const KeyVals *kv, const char *key, const char *const *allowed,
+                        GError **error)
 {
     const char *value = keyvals_get(kv, key);
     g_autofree char *hint = NULL;
@@ -82,14 +95,17 @@ static bool check_value(const KeyVals *kv, const char *key, const char *const *a
         return true;
     }
     hint = suggest_text(value, allowed);
-    g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-drive: %s=%s: unknown value%s", key, value, hint);
+    g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-drive: %s=%s: unknown value%s",
+                key, value, hint);
     return false;
 }
 
-/* The keys that choose among host mechanisms, of which Menura has one: known values are accepted. */
+/* The keys that choose among host mechanisms, of which Menura has one: known values are accepted.
+ * */
 static bool check_tuning(const KeyVals *kv, GError **error)
 {
-    static const char *const caches[] = { "none", "writeback", "writethrough", "directsync", "unsafe", NULL };
+    static const char *const caches[] = { "none",       "writeback", "writethrough",
+                                          "directsync", "unsafe",    NULL };
     static const char *const aios[] = { "threads", "native", "io_uring", NULL };
     static const char *const discards[] = { "ignore", "off", "unmap", "on", NULL };
     static const char *const medias[] = { "disk", "cdrom", NULL };
@@ -98,7 +114,8 @@ static bool check_tuning(const KeyVals *kv, GError **error)
            check_value(kv, "discard", discards, error) && check_value(kv, "media", medias, error);
 }
 
-static bool use_drive(DriveParser *p, DriveInterface interface, unsigned index, const char *id, BlockBackend *blk, GError **error)
+static bool use_drive(DriveParser *p, DriveInterface interface, unsigned index, const char *id,
+                      BlockBackend *blk, GError **error)
 {
     g_auto(GStrv) parts = g_strsplit(id, ",", -1);
     g_autofree char *quoted = g_strjoinv(",,", parts);
@@ -107,8 +124,9 @@ static bool use_drive(DriveParser *p, DriveInterface interface, unsigned index, 
         g_ptr_array_add(p->set->devices, g_strdup_printf("virtio-blk-device,drive=%s", quoted));
     } else if (interface == DRIVE_PFLASH) {
         if (index >= N_PFLASH) {
-            g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-drive: if=pflash,index=%u: there are only %d flash banks",
-                        index, N_PFLASH);
+            g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                        "-drive: if=pflash,index=%u: there are only %d flash banks", index,
+                        N_PFLASH);
             return false;
         }
         p->set->pflash[index] = blk;
@@ -118,8 +136,9 @@ static bool use_drive(DriveParser *p, DriveInterface interface, unsigned index, 
 
 static bool open_drive(DriveParser *p, const char *text, bool snapshot, GError **error)
 {
-    static const char *const allowed[] = { "file", "format", "if", "id", "readonly", "read-only", "snapshot", "cache", "index",
-                                           "unit", "bus", "media", "aio", "discard", NULL };
+    static const char *const allowed[] = { "file",      "format",   "if",    "id",      "readonly",
+                                           "read-only", "snapshot", "cache", "index",   "unit",
+                                           "bus",       "media",    "aio",   "discard", NULL };
     g_autoptr(KeyVals) kv = keyvals_parse(text, "file");
     BlockOptions block = { .snapshot = snapshot };
     DriveInterface interface = DRIVE_VIRTIO;
@@ -134,7 +153,8 @@ static bool open_drive(DriveParser *p, const char *text, bool snapshot, GError *
     }
     block.file = keyvals_get(kv, "file");
     if (!block.file || !*block.file) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-drive %s: file= is missing", text);
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-drive %s: file= is missing",
+                    text);
         return false;
     }
     own_id = g_strdup_printf("%s%u", interface_names[interface], (unsigned)index);
@@ -148,7 +168,8 @@ static bool open_drive(DriveParser *p, const char *text, bool snapshot, GError *
         return false;
     }
     if (block_find(block.id)) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-drive: id=%s is given twice", block.id);
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-drive: id=%s is given twice",
+                    block.id);
         return false;
     }
     blk = block_open(&block, error);

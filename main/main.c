@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One binary, many names: the name it is called by chooses the program. "menura-system-riscv64" (or any other prefix) emulates
- * that guest, "menura-img" will handle disk images; plain "menura" is told by --target.
+ * One binary, many names: the name it is called by chooses the program. "menura-system-riscv64" (or
+ * any other prefix) emulates that guest, "menura-img" will handle disk images; plain "menura" is
+ * told by --target.
  */
 #include <glib.h>
 #include <stdio.h>
@@ -49,7 +50,8 @@ static int run_target(const char *program, const char *name, int argc, char **ar
 static int plain_main(const char *program, int argc, char **argv)
 {
     bool version = argc && (!strcmp(argv[0], "--version") || !strcmp(argv[0], "-version"));
-    bool help = argc && (!strcmp(argv[0], "--help") || !strcmp(argv[0], "-help") || !strcmp(argv[0], "-h"));
+    bool help =
+        argc && (!strcmp(argv[0], "--help") || !strcmp(argv[0], "-help") || !strcmp(argv[0], "-h"));
     FILE *out = help ? stdout : stderr;
 
     if (argc >= 2 && (!strcmp(argv[0], "--target") || !strcmp(argv[0], "-target"))) {

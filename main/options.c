@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The option table and its parser; see options.h. Names and meanings are QEMU's. Options that QEMU has and Menura does not have
- * yet are listed too, so that they are refused as such and not as misspelt.
+ * The option table and its parser; see options.h. Names and meanings are QEMU's. Options that QEMU
+ * has and Menura does not have yet are listed too, so that they are refused as such and not as
+ * misspelt.
  */
 #include "main/options.h"
 
@@ -13,57 +14,91 @@
 const Option option_table[] = {
     { "machine", "M", "NAME[,PROP=VALUE...]", OPTION_JOIN, AT(machine), .group = "Machine",
       .help = "the machine to emulate; -M help lists them" },
-    { "cpu", NULL, "MODEL[,EXT=on|off...]", OPTION_STRING, AT(cpu), .help = "the CPU model; -cpu help lists models and extensions" },
-    { "smp", NULL, "N", OPTION_STRING, AT(smp), .help = "number of CPUs, also as cpus=N or sockets=,cores=,threads= (default 1)" },
-    { "m", NULL, "SIZE", OPTION_STRING, AT(memory), .help = "RAM: in MiB, or with a suffix K, M, G (default 128M)" },
+    { "cpu", NULL, "MODEL[,EXT=on|off...]", OPTION_STRING, AT(cpu),
+      .help = "the CPU model; -cpu help lists models and extensions" },
+    { "smp", NULL, "N", OPTION_STRING, AT(smp),
+      .help = "number of CPUs, also as cpus=N or sockets=,cores=,threads= (default 1)" },
+    { "m", NULL, "SIZE", OPTION_STRING, AT(memory),
+      .help = "RAM: in MiB, or with a suffix K, M, G (default 128M)" },
     { "accel", NULL, "jit|interp[,PROP=VALUE...]", OPTION_STRING, AT(accel),
-      .help = "how guest code is run: translated, or interpreted; properties one-insn-per-tb=on|off, tb-size=MIB" },
+      .help = "how guest code is run: translated, or interpreted; properties "
+              "one-insn-per-tb=on|off, tb-size=MIB" },
     { "icount", NULL, "shift=N|auto[,sleep=off]", OPTION_STRING, AT(icount),
-      .help = "count instructions: virtual time is a function of them, one is 2^N ns; runs are reproducible" },
+      .help = "count instructions: virtual time is a function of them, one is 2^N ns; runs are "
+              "reproducible" },
     { "rtc", NULL, "base=utc|localtime|DATE[,clock=host|vm]", OPTION_STRING, AT(rtc),
-      .help = "what the real-time clock begins with and follows (default host; with -icount vm from 2026-01-01)" },
+      .help = "what the real-time clock begins with and follows (default host; with -icount vm "
+              "from 2026-01-01)" },
     { "name", NULL, "NAME", OPTION_STRING, AT(name), .help = "a name for the guest" },
-    { "nodefaults", NULL, NULL, OPTION_FLAG, AT(no_defaults), .help = "no default serial port and monitor" },
+    { "nodefaults", NULL, NULL, OPTION_FLAG, AT(no_defaults),
+      .help = "no default serial port and monitor" },
 
-    { "kernel", NULL, "FILE", OPTION_STRING, AT(kernel), .group = "Boot", .help = "kernel: ELF, Image, gzip or EFI zboot image" },
+    { "kernel", NULL, "FILE", OPTION_STRING, AT(kernel), .group = "Boot",
+      .help = "kernel: ELF, Image, gzip or EFI zboot image" },
     { "initrd", NULL, "FILE", OPTION_STRING, AT(initrd), .help = "initial RAM disk" },
     { "append", NULL, "TEXT", OPTION_STRING, AT(append), .help = "the kernel's command line" },
-    { "dtb", NULL, "FILE", OPTION_STRING, AT(dtb), .help = "device tree to use instead of the generated one" },
-    { "bios", NULL, "FILE|none|default", OPTION_STRING, AT(bios), .help = "firmware; default is OpenSBI" },
+    { "dtb", NULL, "FILE", OPTION_STRING, AT(dtb),
+      .help = "device tree to use instead of the generated one" },
+    { "bios", NULL, "FILE|none|default", OPTION_STRING, AT(bios),
+      .help = "firmware; default is OpenSBI" },
     { "L", NULL, "DIR", OPTION_LIST, AT(data_dirs), .help = "look for firmware in DIR first" },
 
-    { "drive", NULL, "[file=]FILE[,if=virtio|pflash|none][,format=raw][,id=ID][,readonly=on][,snapshot=on][,index=N]", OPTION_LIST,
-      AT(drives), .group = "Devices", .help = "a disk or flash image; if=none makes it known by id= to -device ...,drive=ID" },
-    { "hda", NULL, "FILE", OPTION_MEANS, .means = "drive", .format = "file=%s,index=0,media=disk", .help = "the first disk" },
-    { "hdb", NULL, "FILE", OPTION_MEANS, .means = "drive", .format = "file=%s,index=1,media=disk", .help = "the second disk" },
-    { "cdrom", NULL, "FILE", OPTION_MEANS, .means = "drive", .format = "file=%s,index=2,media=cdrom", .help = "a read-only disk" },
-    { "pflash", NULL, "FILE", OPTION_MEANS, .means = "drive", .format = "file=%s,if=pflash", .help = "a flash bank's contents" },
-    { "snapshot", NULL, NULL, OPTION_FLAG, AT(snapshot), .help = "never change disk images: writes are forgotten at exit" },
+    { "drive", NULL,
+      "[file=]FILE[,if=virtio|pflash|none][,format=raw][,id=ID][,readonly=on][,snapshot=on][,index="
+      "N]",
+      OPTION_LIST, AT(drives), .group = "Devices",
+      .help = "a disk or flash image; if=none makes it known by id= to -device ...,drive=ID" },
+    { "hda", NULL, "FILE", OPTION_MEANS, .means = "drive", .format = "file=%s,index=0,media=disk",
+      .help = "the first disk" },
+    { "hdb", NULL, "FILE", OPTION_MEANS, .means = "drive", .format = "file=%s,index=1,media=disk",
+      .help = "the second disk" },
+    { "cdrom", NULL, "FILE", OPTION_MEANS, .means = "drive",
+      .format = "file=%s,index=2,media=cdrom", .help = "a read-only disk" },
+    { "pflash", NULL, "FILE", OPTION_MEANS, .means = "drive", .format = "file=%s,if=pflash",
+      .help = "a flash bank's contents" },
+    { "snapshot", NULL, NULL, OPTION_FLAG, AT(snapshot),
+      .help = "never change disk images: writes are forgotten at exit" },
     { "device", NULL, "MODEL[,PROP=VALUE...]", OPTION_LIST, AT(devices),
       .help = "add a device; -device help lists models, -device MODEL,help its properties" },
-    { "chardev", NULL, "KIND,id=ID[,PROP=VALUE...]", OPTION_LIST, AT(chardevs), .help = "a character back end; -chardev help lists kinds" },
+    { "chardev", NULL, "KIND,id=ID[,PROP=VALUE...]", OPTION_LIST, AT(chardevs),
+      .help = "a character back end; -chardev help lists kinds" },
     { "serial", NULL, "DEV", OPTION_LIST, AT(serials),
-      .help = "the next serial port: stdio, mon:stdio, file:F, pipe:F, pty, unix:F[,server,nowait], tcp:HOST:PORT[,server,nowait], "
+      .help = "the next serial port: stdio, mon:stdio, file:F, pipe:F, pty, "
+              "unix:F[,server,nowait], tcp:HOST:PORT[,server,nowait], "
               "chardev:ID, null or none" },
-    { "monitor", NULL, "DEV", OPTION_LIST, AT(monitors), .help = "a monitor on a back end as with -serial" },
-    { "mon", NULL, "[chardev=]ID[,mode=readline]", OPTION_LIST, AT(mons), .help = "a monitor on a -chardev" },
+    { "monitor", NULL, "DEV", OPTION_LIST, AT(monitors),
+      .help = "a monitor on a back end as with -serial" },
+    { "mon", NULL, "[chardev=]ID[,mode=readline]", OPTION_LIST, AT(mons),
+      .help = "a monitor on a -chardev" },
     { "nographic", NULL, NULL, OPTION_FLAG, AT(nographic),
-      .help = "serial port and monitor share the terminal (also the default): C-a h is help, C-a x quits" },
-    { "display", NULL, "none", OPTION_STRING, AT(display), .help = "none: no window, and nothing on the terminal but what is asked for" },
-    { "echr", NULL, "CODE", OPTION_STRING, AT(escape), .help = "code of the terminal's escape character instead of C-a's 1" },
+      .help = "serial port and monitor share the terminal (also the default): C-a h is help, C-a x "
+              "quits" },
+    { "display", NULL, "none", OPTION_STRING, AT(display),
+      .help = "none: no window, and nothing on the terminal but what is asked for" },
+    { "echr", NULL, "CODE", OPTION_STRING, AT(escape),
+      .help = "code of the terminal's escape character instead of C-a's 1" },
 
-    { "S", NULL, NULL, OPTION_FLAG, AT(stopped), .group = "Control and debugging", .help = "start stopped; the monitor's cont goes on" },
-    { "gdb", NULL, "DEV", OPTION_STRING, AT(gdb), .help = "wait for gdb on tcp:HOST:PORT, unix:PATH or another back end" },
-    { "s", NULL, NULL, OPTION_MEANS, .means = "gdb", .format = "tcp::1234", .help = "short for -gdb tcp::1234" },
-    { "d", NULL, "ITEM[,...]", OPTION_STRING, AT(log_items), .help = "log the items; -d help lists them" },
-    { "D", NULL, "FILE", OPTION_STRING, AT(log_file), .help = "log to FILE instead of standard error" },
-    { "dfilter", NULL, "RANGE[,...]", OPTION_STRING, AT(log_filter), .help = "log code only in guest ranges START..END, START+SIZE" },
-    { "one-insn-per-tb", "singlestep", NULL, OPTION_FLAG, AT(one_insn), .help = "translate each instruction by itself" },
+    { "S", NULL, NULL, OPTION_FLAG, AT(stopped), .group = "Control and debugging",
+      .help = "start stopped; the monitor's cont goes on" },
+    { "gdb", NULL, "DEV", OPTION_STRING, AT(gdb),
+      .help = "wait for gdb on tcp:HOST:PORT, unix:PATH or another back end" },
+    { "s", NULL, NULL, OPTION_MEANS, .means = "gdb", .format = "tcp::1234",
+      .help = "short for -gdb tcp::1234" },
+    { "d", NULL, "ITEM[,...]", OPTION_STRING, AT(log_items),
+      .help = "log the items; -d help lists them" },
+    { "D", NULL, "FILE", OPTION_STRING, AT(log_file),
+      .help = "log to FILE instead of standard error" },
+    { "dfilter", NULL, "RANGE[,...]", OPTION_STRING, AT(log_filter),
+      .help = "log code only in guest ranges START..END, START+SIZE" },
+    { "one-insn-per-tb", "singlestep", NULL, OPTION_FLAG, AT(one_insn),
+      .help = "translate each instruction by itself" },
     { "no-reboot", NULL, NULL, OPTION_FLAG, AT(no_reboot), .help = "exit instead of rebooting" },
     { "pidfile", NULL, "FILE", OPTION_STRING, AT(pidfile), .help = "write the process id to FILE" },
-    { "daemonize", NULL, NULL, OPTION_FLAG, AT(daemonize), .help = "go to the background when everything is set up" },
+    { "daemonize", NULL, NULL, OPTION_FLAG, AT(daemonize),
+      .help = "go to the background when everything is set up" },
 
-    { "nic", NULL, "none", OPTION_ONLY_NONE, .group = "Accepted for scripts written for QEMU", .help = "there is no network yet" },
+    { "nic", NULL, "none", OPTION_ONLY_NONE, .group = "Accepted for scripts written for QEMU",
+      .help = "there is no network yet" },
     { "net", NULL, "none", OPTION_ONLY_NONE, .help = "there is no network yet" },
     { "vga", NULL, "none", OPTION_ONLY_NONE, .help = "there is no display yet" },
     { "parallel", NULL, "none", OPTION_ONLY_NONE, .help = "there is no parallel port" },
@@ -75,15 +110,78 @@ const Option option_table[] = {
 };
 
 /* QEMU's other options. */
-static const char *const unsupported[] = {
-    "acpitable", "action", "add-fd", "audio", "audiodev", "blockdev", "boot", "chroot", "cpu-throttle", "device-add", "enable-kvm",
-    "enable-sync-profile", "fda", "fdb", "fsdev", "full-screen", "fw_cfg", "g", "global", "hdc", "hdd", "incoming", "iscsi", "k",
-    "loadvm", "mem-path", "mem-prealloc", "msg", "mtdblock", "netdev", "no-acpi", "no-hpet", "no-quit", "no-shutdown", "numa",
-    "object", "old-param", "only-migratable", "option-rom", "overcommit", "perfmap", "plugin", "preconfig", "qmp", "qmp-pretty",
-    "readconfig", "run-with", "runas", "sandbox", "sd", "seed", "semihosting", "semihosting-config", "set", "show-cursor", "smbios",
-    "spice", "tb-size", "tpmdev", "trace", "usb", "usbdevice", "uuid", "virtfs", "vnc", "watchdog", "watchdog-action",
-    "win2k-hack", "writeconfig", "xen-attach", "xen-domid", NULL
-};
+static const char *const unsupported[] = { "acpitable",
+                                           "action",
+                                           "add-fd",
+                                           "audio",
+                                           "audiodev",
+                                           "blockdev",
+                                           "boot",
+                                           "chroot",
+                                           "cpu-throttle",
+                                           "device-add",
+                                           "enable-kvm",
+                                           "enable-sync-profile",
+                                           "fda",
+                                           "fdb",
+                                           "fsdev",
+                                           "full-screen",
+                                           "fw_cfg",
+                                           "g",
+                                           "global",
+                                           "hdc",
+                                           "hdd",
+                                           "incoming",
+                                           "iscsi",
+                                           "k",
+                                           "loadvm",
+                                           "mem-path",
+                                           "mem-prealloc",
+                                           "msg",
+                                           "mtdblock",
+                                           "netdev",
+                                           "no-acpi",
+                                           "no-hpet",
+                                           "no-quit",
+                                           "no-shutdown",
+                                           "numa",
+                                           "object",
+                                           "old-param",
+                                           "only-migratable",
+                                           "option-rom",
+                                           "overcommit",
+                                           "perfmap",
+                                           "plugin",
+                                           "preconfig",
+                                           "qmp",
+                                           "qmp-pretty",
+                                           "readconfig",
+                                           "run-with",
+                                           "runas",
+                                           "sandbox",
+                                           "sd",
+                                           "seed",
+                                           "semihosting",
+                                           "semihosting-config",
+                                           "set",
+                                           "show-cursor",
+                                           "smbios",
+                                           "spice",
+                                           "tb-size",
+                                           "tpmdev",
+                                           "trace",
+                                           "usb",
+                                           "usbdevice",
+                                           "uuid",
+                                           "virtfs",
+                                           "vnc",
+                                           "watchdog",
+                                           "watchdog-action",
+                                           "win2k-hack",
+                                           "writeconfig",
+                                           "xen-attach",
+                                           "xen-domid",
+                                           NULL };
 
 static GPtrArray **list_at(Options *opts, size_t offset)
 {
@@ -133,7 +231,8 @@ static bool refuse_unknown(const char *name, GError **error)
     g_autofree char *hint = NULL;
 
     if (g_strv_contains(unsupported, name)) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_UNKNOWN_OPTION, "-%s: not supported yet", name);
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_UNKNOWN_OPTION, "-%s: not supported yet",
+                    name);
         return false;
     }
     for (const Option *o = option_table; o->name; o++) {
@@ -144,7 +243,8 @@ static bool refuse_unknown(const char *name, GError **error)
     }
     g_ptr_array_add(names, NULL);
     hint = suggest_text(dashed, (const char *const *)names->pdata);
-    g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_UNKNOWN_OPTION, "-%s: unknown option%s", name, hint);
+    g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_UNKNOWN_OPTION, "-%s: unknown option%s", name,
+                hint);
     return false;
 }
 
@@ -162,8 +262,9 @@ static bool store_meaning(Options *opts, const Option *o, const char *arg, GErro
 {
     const char *hole = strstr(o->format, "%s");
     g_autofree char *quoted = double_commas(arg ? arg : "");
-    g_autofree char *text = hole ? g_strdup_printf("%.*s%s%s", (int)(hole - o->format), o->format, quoted, hole + 2)
-                                 : g_strdup(o->format);
+    g_autofree char *text =
+        hole ? g_strdup_printf("%.*s%s%s", (int)(hole - o->format), o->format, quoted, hole + 2)
+             : g_strdup(o->format);
 
     return store(opts, find_option(o->means), text, error);
 }
@@ -195,7 +296,8 @@ static bool store(Options *opts, const Option *o, const char *arg, GError **erro
         break;
     case OPTION_ONLY_NONE:
         if (strcmp(arg, "none") != 0) {
-            g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-%s %s: not supported yet (only none is)", o->name, arg);
+            g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                        "-%s %s: not supported yet (only none is)", o->name, arg);
             return false;
         }
         break;
@@ -222,7 +324,8 @@ bool options_parse(Options *opts, int argc, char **argv, GError **error)
             return refuse_unknown(text, error);
         }
         if (o->arg && i + 1 == argc) {
-            g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-%s: requires an argument (%s)", text, o->arg);
+            g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                        "-%s: requires an argument (%s)", text, o->arg);
             return false;
         }
         if (!store(opts, o, o->arg ? argv[++i] : NULL, error)) {
@@ -271,5 +374,6 @@ void options_help(const char *program, GString *out)
         g_string_append_printf(out, "%s%s\n", o->arg ? " " : "", o->arg ? o->arg : "");
         append_wrapped(out, o->help);
     }
-    g_string_append(out, "\nOptions may also begin with two dashes. An id or file name doubles its commas in lists.\n");
+    g_string_append(out, "\nOptions may also begin with two dashes. An id or file name doubles its "
+                         "commas in lists.\n");
 }

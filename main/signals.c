@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Signals. SIGINT, SIGTERM and SIGHUP ask the machine to end: the handler writes a byte that the main loop reads. A second one means
- * that the main loop is stuck (on a reader that does not read, say), so it ends the process at once, as does one before the main
- * loop runs. Fatal signals first give the terminal back. All handlers use async-signal-safe calls only.
+ * Signals. SIGINT, SIGTERM and SIGHUP ask the machine to end: the handler writes a byte that the
+ * main loop reads. A second one means that the main loop is stuck (on a reader that does not read,
+ * say), so it ends the process at once, as does one before the main loop runs. Fatal signals first
+ * give the terminal back. All handlers use async-signal-safe calls only.
  */
 #include "main/system-priv.h"
 
@@ -23,7 +24,7 @@ static void die_by(int sig)
 
     chardev_restore_terminal();
     sigaction(sig, &act, NULL);
-    raise(sig);                     /* delivered when the handler returns */
+    raise(sig); /* delivered when the handler returns */
 }
 
 static void on_terminate(int sig)
@@ -68,14 +69,14 @@ void signals_install(void)
     static const int fatal[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGQUIT };
 
     if (!g_unix_open_pipe(wake_fds, FD_CLOEXEC, NULL)) {
-        return;                     /* the defaults still end the process */
+        return; /* the defaults still end the process */
     }
     g_unix_fd_add(wake_fds[0], G_IO_IN, on_wake, NULL);
     for (unsigned i = 0; i < G_N_ELEMENTS(ending); i++) {
         struct sigaction old;
 
         sigaction(ending[i], NULL, &old);
-        if (old.sa_handler != SIG_IGN || ending[i] != SIGHUP) {     /* nohup stays in force */
+        if (old.sa_handler != SIG_IGN || ending[i] != SIGHUP) { /* nohup stays in force */
             install(ending[i], on_terminate, SA_RESTART);
         }
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The system emulator from its command line to its exit status: options, back ends, machine, devices, debugger and monitors, main loop,
- * and everything back in reverse. Each step is one call that fails with an error whose text begins with the option at fault.
+ * The system emulator from its command line to its exit status: options, back ends, machine,
+ * devices, debugger and monitors, main loop, and everything back in reverse. Each step is one call
+ * that fails with an error whose text begins with the option at fault.
  */
 #include "main/system-priv.h"
 
@@ -23,11 +24,11 @@ typedef struct System {
     Options opts;
     SystemConfig config;
     DriveSet drives;
-    GPtrArray *serials, *monitors;  /* of Chardev *, borrowed */
-    char *name;                     /* -name */
+    GPtrArray *serials, *monitors; /* of Chardev *, borrowed */
+    char *name;                    /* -name */
     HwMachine *machine;
     bool pidfile_written;
-    bool done;                      /* what was asked for needs no running machine */
+    bool done; /* what was asked for needs no running machine */
 } System;
 
 /* ---- Listings ---- */
@@ -69,9 +70,10 @@ static bool list_devices(System *sys, GString *out, GError **error)
 
 static void list_accels(GString *out)
 {
-    g_string_append(out, "Accelerators:\n"
-                         "  jit       guest code is translated to host code (default; also called tcg)\n"
-                         "  interp    guest code is interpreted: slow, for comparison and other hosts\n");
+    g_string_append(
+        out, "Accelerators:\n"
+             "  jit       guest code is translated to host code (default; also called tcg)\n"
+             "  interp    guest code is interpreted: slow, for comparison and other hosts\n");
 }
 
 /* Everything that only prints: *@out stays empty if nothing of the kind was asked for. */
@@ -149,7 +151,8 @@ static bool set_up_chardevs(System *sys, GError **error)
 
     if (escape) {
         if (!keyval_parse_uint(escape, &code) || code < 1 || code > 26) {
-            g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-echr %s: expected a number from 1 (C-a) to 26 (C-z)", escape);
+            g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                        "-echr %s: expected a number from 1 (C-a) to 26 (C-z)", escape);
             return false;
         }
         chardev_set_escape(code);
@@ -162,7 +165,8 @@ static bool set_up_chardevs(System *sys, GError **error)
     ok = consoles_open(&sys->opts, &plan, sys->serials, sys->monitors, error);
     console_plan_clear(&plan);
     if (ok && sys->serials->len > HW_N_SERIALS) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-serial: at most %d serial ports", HW_N_SERIALS);
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "-serial: at most %d serial ports", HW_N_SERIALS);
         ok = false;
     }
     return ok;
@@ -171,6 +175,7 @@ static bool set_up_chardevs(System *sys, GError **error)
 static bool set_up_drives(System *sys, GError **error)
 {
     block_set_lock(machine_lock, machine_unlock);
+    block_set_synchronous(sys->config.cpu.icount);
     return drives_open(&sys->opts, &sys->drives, error);
 }
 
@@ -208,7 +213,8 @@ static bool set_up_machine(System *sys, GError **error)
     vm_set_no_reboot(sys->opts.no_reboot);
     fill_machine_config(sys);
     return hw_machine_memory_limit(sys->machine, &limit, error) && memory_init(limit, error) &&
-           cpu_core_init(sys->target, &sys->config.cpu, error) && hw_machine_init(sys->machine, error);
+           cpu_core_init(sys->target, &sys->config.cpu, error) &&
+           hw_machine_init(sys->machine, error);
 }
 
 /* The devices of -device first, then those that come with drives, as in QEMU. */
@@ -237,8 +243,10 @@ static void run_gdb_command(const char *command, GString *out)
 static bool start_gdb(System *sys, GError **error)
 {
     const char *dev = sys->opts.gdb;
-    bool listens = dev && (g_str_has_prefix(dev, "tcp:") || g_str_has_prefix(dev, "unix:")) && !strstr(dev, "server");
-    g_autofree char *spec = g_strconcat(dev ? dev : "none", listens ? ",server=on,wait=off" : "", NULL);
+    bool listens = dev && (g_str_has_prefix(dev, "tcp:") || g_str_has_prefix(dev, "unix:")) &&
+                   !strstr(dev, "server");
+    g_autofree char *spec =
+        g_strconcat(dev ? dev : "none", listens ? ",server=on,wait=off" : "", NULL);
     Chardev *chr;
 
     if (!chardev_new("gdb", spec, &chr, error) || (chr && !gdbstub_start(chr, error))) {
@@ -278,7 +286,8 @@ static bool start(System *sys, const char *program, int argc, char **argv, GErro
 {
     g_autoptr(GString) listing = g_string_new(NULL);
 
-    if (!options_parse(&sys->opts, argc, argv, error) || !print_listings(sys, program, listing, error)) {
+    if (!options_parse(&sys->opts, argc, argv, error) ||
+        !print_listings(sys, program, listing, error)) {
         return false;
     }
     if (listing->len) {
@@ -294,8 +303,9 @@ static bool start(System *sys, const char *program, int argc, char **argv, GErro
         return false;
     }
     signals_install();
-    if (!set_up_log(sys, error) || !write_pidfile(sys, error) || !set_up_chardevs(sys, error) || !set_up_drives(sys, error) ||
-        !set_up_machine(sys, error) || !add_devices(sys, error) || !hw_machine_boot(sys->machine, &sys->done, error)) {
+    if (!set_up_log(sys, error) || !write_pidfile(sys, error) || !set_up_chardevs(sys, error) ||
+        !set_up_drives(sys, error) || !set_up_machine(sys, error) || !add_devices(sys, error) ||
+        !hw_machine_boot(sys->machine, &sys->done, error)) {
         return false;
     }
     if (sys->done) {
@@ -342,7 +352,8 @@ static void report(const char *program, GError *error)
 
 int system_main(const char *program, const TargetOps *target, int argc, char **argv)
 {
-    System *sys = g_new0(System, 1);        /* lives as long as the process: the machine borrows its texts */
+    System *sys =
+        g_new0(System, 1); /* lives as long as the process: the machine borrows its texts */
     g_autoptr(GError) error = NULL;
     int status = 0;
 

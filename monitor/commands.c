@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The monitor's command table and the commands that control the machine. The "info" commands are in info.c, memory in memory.c.
+ * The monitor's command table and the commands that control the machine. The "info" commands are in
+ * info.c, memory in memory.c.
  */
 #include "monitor/monitor-priv.h"
 
@@ -37,8 +38,9 @@ void monitor_unknown(const MonitorCommand *table, const char *what, const char *
 void monitor_list_commands(const MonitorCommand *table, const char *prefix, GString *out)
 {
     for (const MonitorCommand *c = table; c->name; c++) {
-        g_autofree char *head = g_strdup_printf("%s%s%s%s%s%s", prefix, c->name, c->alias ? "|" : "", c->alias ? c->alias : "",
-                                                *c->args ? " " : "", c->args);
+        g_autofree char *head =
+            g_strdup_printf("%s%s%s%s%s%s", prefix, c->name, c->alias ? "|" : "",
+                            c->alias ? c->alias : "", *c->args ? " " : "", c->args);
 
         g_string_append_printf(out, "%-28s -- %s\n", head, c->help);
     }
@@ -62,7 +64,8 @@ static void cmd_help(MonitorCall *call)
     } else if (!strcmp(call->args, "info")) {
         monitor_list_commands(monitor_info_commands, "info ", call->out);
     } else if ((c = monitor_find_command(monitor_commands, call->args))) {
-        g_string_append_printf(call->out, "%s%s%s -- %s\n", c->name, *c->args ? " " : "", c->args, c->help);
+        g_string_append_printf(call->out, "%s%s%s -- %s\n", c->name, *c->args ? " " : "", c->args,
+                               c->help);
     } else {
         monitor_unknown(monitor_commands, "command", call->args, call->out);
     }
@@ -111,7 +114,9 @@ static void cmd_system_reset(MonitorCall *call)
 static void cmd_system_powerdown(MonitorCall *call)
 {
     if (!vm_request_powerdown()) {
-        g_string_append(call->out, "system_powerdown: this machine has no power button that the guest could see\n");
+        g_string_append(
+            call->out,
+            "system_powerdown: this machine has no power button that the guest could see\n");
     }
 }
 
@@ -120,7 +125,8 @@ static void cmd_cpu(MonitorCall *call)
     uint64_t n;
 
     if (!keyval_parse_uint(call->args, &n) || !cpus || n >= cpus->len) {
-        g_string_append_printf(call->out, "cpu: '%s' is no CPU's number (0 to %u)\n", call->args, cpus ? cpus->len - 1 : 0);
+        g_string_append_printf(call->out, "cpu: '%s' is no CPU's number (0 to %u)\n", call->args,
+                               cpus ? cpus->len - 1 : 0);
         return;
     }
     *call->cpu_index = n;
@@ -149,16 +155,20 @@ static void cmd_log(MonitorCall *call)
 
 const MonitorCommand monitor_commands[] = {
     { "help", "?", "[COMMAND]", "this list, or one command", cmd_help },
-    { "info", NULL, "[SUBJECT]", "show something of the machine; without a subject: list them", cmd_info },
+    { "info", NULL, "[SUBJECT]", "show something of the machine; without a subject: list them",
+      cmd_info },
     { "quit", "q", "", "end the emulator", cmd_quit },
     { "stop", "s", "", "stop the machine", cmd_stop },
     { "cont", "c", "", "let the machine go on", cmd_cont },
     { "system_reset", NULL, "", "reset the machine", cmd_system_reset },
     { "system_powerdown", NULL, "", "press the power button", cmd_system_powerdown },
     { "cpu", NULL, "N", "the CPU that registers and x refer to", cmd_cpu },
-    { "x", NULL, "/FMT ADDR", "dump virtual memory; FMT: count, format (d u o x c s i), size (b h w g)", cmd_x },
+    { "x", NULL, "/FMT ADDR",
+      "dump virtual memory; FMT: count, format (d u o x c s i), size (b h w g)", cmd_x },
     { "xp", NULL, "/FMT ADDR", "dump physical memory", cmd_xp },
-    { "print", "p", "/FMT EXPR", "the value of an expression; registers as $NAME", monitor_print_value },
-    { "log", NULL, "ITEM[,...]", "log these items (none: stop); without items: list them", cmd_log },
+    { "print", "p", "/FMT EXPR", "the value of an expression; registers as $NAME",
+      monitor_print_value },
+    { "log", NULL, "ITEM[,...]", "log these items (none: stop); without items: list them",
+      cmd_log },
     {}
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Expressions of the monitor's commands: a recursive descent over C's binary operators by precedence. Depth is bounded, since the
- * text comes from whoever holds the monitor.
+ * Expressions of the monitor's commands: a recursive descent over C's binary operators by
+ * precedence. Depth is bounded, since the text comes from whoever holds the monitor.
  */
 #include "monitor/monitor-priv.h"
 
@@ -116,12 +116,24 @@ static bool parse_unary(Parser *ps, uint64_t *value)
 static bool apply(Parser *ps, char op, uint64_t *a, uint64_t b)
 {
     switch (op) {
-    case '+': *a += b; break;
-    case '-': *a -= b; break;
-    case '*': *a *= b; break;
-    case '&': *a &= b; break;
-    case '|': *a |= b; break;
-    case '^': *a ^= b; break;
+    case '+':
+        *a += b;
+        break;
+    case '-':
+        *a -= b;
+        break;
+    case '*':
+        *a *= b;
+        break;
+    case '&':
+        *a &= b;
+        break;
+    case '|':
+        *a |= b;
+        break;
+    case '^':
+        *a ^= b;
+        break;
     default:
         if (b == 0) {
             return fail(ps, "division by zero");

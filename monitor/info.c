@@ -30,7 +30,8 @@ static void info_registers(MonitorCall *call)
         return;
     }
     if (*call->args && strcmp(call->args, "-a") != 0) {
-        g_string_append_printf(call->out, "info registers: unknown argument '%s'; only -a (all CPUs)\n", call->args);
+        g_string_append_printf(
+            call->out, "info registers: unknown argument '%s'; only -a (all CPUs)\n", call->args);
         return;
     }
     cpu_pause_all();
@@ -53,9 +54,9 @@ static void info_cpus(MonitorCall *call)
     for (unsigned i = 0; i < cpus->len; i++) {
         const Cpu *cpu = g_ptr_array_index(cpus, i);
 
-        g_string_append_printf(call->out, "%c CPU #%u: pc=0x%0*" G_GINT64_MODIFIER "x%s\n", i == *call->cpu_index ? '*' : ' ', i,
-                               cpu->ops->address_bits / 4, cpu->pc,
-                               cpu->halted ? " (halted)" : "");
+        g_string_append_printf(call->out, "%c CPU #%u: pc=0x%0*" G_GINT64_MODIFIER "x%s\n",
+                               i == *call->cpu_index ? '*' : ' ', i, cpu->ops->address_bits / 4,
+                               cpu->pc, cpu->halted ? " (halted)" : "");
     }
     cpu_resume_all();
 }
@@ -63,7 +64,8 @@ static void info_cpus(MonitorCall *call)
 static void info_mtree(MonitorCall *call)
 {
     if (*call->args && strcmp(call->args, "-f") != 0) {
-        g_string_append_printf(call->out, "info mtree: unknown argument '%s'; only -f (flat view)\n", call->args);
+        g_string_append_printf(
+            call->out, "info mtree: unknown argument '%s'; only -f (flat view)\n", call->args);
         return;
     }
     machine_lock();

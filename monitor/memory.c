@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The monitor's memory dump, "x/FMT ADDR" (virtual) and "xp/FMT ADDR" (physical). FMT is a count, a format (d u o x c s, i for
- * instructions) and a size (b h w g), as in QEMU and gdb.
+ * The monitor's memory dump, "x/FMT ADDR" (virtual) and "xp/FMT ADDR" (physical). FMT is a count, a
+ * format (d u o x c s, i for instructions) and a size (b h w g), as in QEMU and gdb.
  */
 #include "monitor/monitor-priv.h"
 
@@ -14,7 +14,7 @@ enum { MAX_UNITS = 65536, MAX_STRING = 4096 };
 typedef struct Format {
     unsigned count;
     char type;
-    unsigned size;                  /* bytes of a unit */
+    unsigned size; /* bytes of a unit */
 } Format;
 
 static bool parse_format(const char *text, Format *f, GString *out)
@@ -40,7 +40,10 @@ static bool parse_format(const char *text, Format *f, GString *out)
         } else if (strchr("duoxcis", *p)) {
             f->type = *p;
         } else {
-            g_string_append_printf(out, "/%s: unknown format letter '%c' (a count, one of d u o x c s i, one of b h w g)\n", text, *p);
+            g_string_append_printf(
+                out,
+                "/%s: unknown format letter '%c' (a count, one of d u o x c s i, one of b h w g)\n",
+                text, *p);
             return false;
         }
     }
@@ -96,7 +99,8 @@ static void append_value(GString *out, const Format *f, uint64_t v)
 
     switch (f->type) {
     case 'd':
-        g_string_append_printf(out, "%" G_GINT64_FORMAT, (int64_t)(v << (64 - bits)) >> (64 - bits));
+        g_string_append_printf(out, "%" G_GINT64_FORMAT,
+                               (int64_t)(v << (64 - bits)) >> (64 - bits));
         break;
     case 'u':
         g_string_append_printf(out, "%" G_GUINT64_FORMAT, v);
@@ -133,7 +137,8 @@ static void dump_units(Cpu *cpu, bool physical, const Format *f, uint64_t addr, 
             append_address(out, cpu, physical, addr);
         }
         if (!read_unit(cpu, physical, addr, f->size, &v)) {
-            g_string_append_printf(out, " cannot access memory at 0x%" G_GINT64_MODIFIER "x\n", addr);
+            g_string_append_printf(out, " cannot access memory at 0x%" G_GINT64_MODIFIER "x\n",
+                                   addr);
             return;
         }
         g_string_append_c(out, ' ');
@@ -164,7 +169,8 @@ static void dump_strings(Cpu *cpu, bool physical, unsigned count, uint64_t addr,
     }
 }
 
-/* Bytes of the insn at @bytes for which there is no disassembler: RISC-V's length encoding fits words and halves. */
+/* Bytes of the insn at @bytes for which there is no disassembler: RISC-V's length encoding fits
+ * words and halves. */
 static unsigned print_raw_insn(const uint8_t *bytes, size_t have, GString *out)
 {
     unsigned len = have >= 4 && (bytes[0] & 3) == 3 ? 4 : MIN(have, 2);
@@ -190,7 +196,8 @@ static size_t read_ahead(Cpu *cpu, bool physical, uint64_t addr, uint8_t *bytes)
 static void dump_insns(Cpu *cpu, bool physical, unsigned count, uint64_t addr, GString *out)
 {
     csh cs = 0;
-    bool have_cs = cpu->ops->capstone_arch >= 0 && cs_open(cpu->ops->capstone_arch, cpu->ops->capstone_mode, &cs) == CS_ERR_OK;
+    bool have_cs = cpu->ops->capstone_arch >= 0 &&
+                   cs_open(cpu->ops->capstone_arch, cpu->ops->capstone_mode, &cs) == CS_ERR_OK;
 
     for (unsigned i = 0; i < count; i++) {
         uint8_t bytes[16];

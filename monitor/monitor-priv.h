@@ -11,16 +11,16 @@
 
 /* One call of a command. Errors of the user are written to @out like everything else. */
 typedef struct MonitorCall {
-    const char *format;             /* behind the '/' of "x/4xg", or NULL */
-    const char *args;               /* the rest of the line, without blanks at its ends */
-    unsigned *cpu_index;            /* the current CPU, for "cpu N" to change */
+    const char *format;  /* behind the '/' of "x/4xg", or NULL */
+    const char *args;    /* the rest of the line, without blanks at its ends */
+    unsigned *cpu_index; /* the current CPU, for "cpu N" to change */
     GString *out;
 } MonitorCall;
 
 typedef struct MonitorCommand {
     const char *name;
-    const char *alias;              /* or NULL */
-    const char *args;               /* as help shows them */
+    const char *alias; /* or NULL */
+    const char *args;  /* as help shows them */
     const char *help;
     void (*run)(MonitorCall *call);
 } MonitorCommand;
@@ -38,8 +38,9 @@ void monitor_list_commands(const MonitorCommand *table, const char *prefix, GStr
 /* The current CPU; NULL with a message if there is none yet. */
 Cpu *monitor_cpu(MonitorCall *call);
 
-/* expr.c: the value of a C-like expression of numbers, $registers of @cpu (which is paused; may be NULL), + - * / % & | ^ ~ and
- * parentheses, in 64 bits. @end (may be NULL) gets what is left of the text, else the whole text must be used up. */
+/* expr.c: the value of a C-like expression of numbers, $registers of @cpu (which is paused; may be
+ * NULL), + - * / % & | ^ ~ and parentheses, in 64 bits. @end (may be NULL) gets what is left of the
+ * text, else the whole text must be used up. */
 bool monitor_eval(const char *text, Cpu *cpu, uint64_t *value, const char **end, GError **error);
 /* Value of a register of @cpu by name ("pc", "a0"). */
 bool monitor_register(Cpu *cpu, const char *name, size_t len, uint64_t *value);

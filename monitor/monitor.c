@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Monitors: each joins a chardev, a line editor and the command table. The prompt appears with the first input focus, so that a
- * monitor behind the console's mux stays silent until C-a c.
+ * Monitors: each joins a chardev, a line editor and the command table. The prompt appears with the
+ * first input focus, so that a monitor behind the console's mux stays silent until C-a c.
  */
 #include "monitor/monitor.h"
 
@@ -16,7 +16,7 @@ struct Monitor {
     bool greeted;
 };
 
-static GPtrArray *monitors;         /* of Monitor * */
+static GPtrArray *monitors; /* of Monitor * */
 
 /* ---- Commands ---- */
 
@@ -136,7 +136,8 @@ static void monitor_read(void *opaque, const uint8_t *buf, size_t len)
 static void monitor_event(void *opaque, ChardevEvent event)
 {
     Monitor *mon = opaque;
-    static const char greeting[] = "Menura " MENURA_VERSION " monitor - type 'help' for the commands\n";
+    static const char greeting[] =
+        "Menura " MENURA_VERSION " monitor - type 'help' for the commands\n";
 
     if (event == CHARDEV_FOCUS || (event == CHARDEV_OPENED && !chardev_is_mux(mon->chr))) {
         if (!mon->greeted) {
@@ -153,8 +154,12 @@ static void monitor_event(void *opaque, ChardevEvent event)
 
 bool monitor_new(Chardev *chr, GError **error)
 {
-    static const ReadlineOps readline_ops = { .print = on_print, .line = on_line, .complete = on_complete };
-    static const ChardevFrontend frontend = { .read = monitor_read, .event = monitor_event, .no_lock = true };
+    static const ReadlineOps readline_ops = { .print = on_print,
+                                              .line = on_line,
+                                              .complete = on_complete };
+    static const ChardevFrontend frontend = { .read = monitor_read,
+                                              .event = monitor_event,
+                                              .no_lock = true };
     Monitor *mon = g_new0(Monitor, 1);
 
     mon->chr = chr;

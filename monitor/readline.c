@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The monitor's line editor; see readline.h. Lines are bytes (no wide characters), at most LINE_MAX_LEN long; what is typed beyond
- * that is dropped. The line on the terminal is always redrawn from the cursor on with plain escape sequences.
+ * The monitor's line editor; see readline.h. Lines are bytes (no wide characters), at most
+ * LINE_MAX_LEN long; what is typed beyond that is dropped. The line on the terminal is always
+ * redrawn from the cursor on with plain escape sequences.
  */
 #include "monitor/readline.h"
 
@@ -13,8 +14,21 @@ enum { LINE_MAX_LEN = 4000, HISTORY_MAX = 100 };
 typedef enum EscapeState { ESC_NONE, ESC_SEEN, ESC_BRACKET } EscapeState;
 
 enum {
-    KEY_CTRL_A = 1, KEY_CTRL_B = 2, KEY_CTRL_C = 3, KEY_CTRL_D = 4, KEY_CTRL_E = 5, KEY_CTRL_F = 6, KEY_BACKSPACE = 8, KEY_TAB = 9,
-    KEY_CTRL_K = 11, KEY_CTRL_L = 12, KEY_CTRL_N = 14, KEY_CTRL_P = 16, KEY_CTRL_U = 21, KEY_CTRL_W = 23, KEY_ESCAPE = 27,
+    KEY_CTRL_A = 1,
+    KEY_CTRL_B = 2,
+    KEY_CTRL_C = 3,
+    KEY_CTRL_D = 4,
+    KEY_CTRL_E = 5,
+    KEY_CTRL_F = 6,
+    KEY_BACKSPACE = 8,
+    KEY_TAB = 9,
+    KEY_CTRL_K = 11,
+    KEY_CTRL_L = 12,
+    KEY_CTRL_N = 14,
+    KEY_CTRL_P = 16,
+    KEY_CTRL_U = 21,
+    KEY_CTRL_W = 23,
+    KEY_ESCAPE = 27,
     KEY_DELETE = 127,
 };
 
@@ -24,12 +38,12 @@ struct Readline {
     char *prompt;
     GString *line;
     size_t cursor;
-    GPtrArray *history;             /* of char *, oldest first */
-    unsigned history_at;            /* == history->len: the line being typed */
-    char *typed;                    /* that line, while history is shown */
+    GPtrArray *history;  /* of char *, oldest first */
+    unsigned history_at; /* == history->len: the line being typed */
+    char *typed;         /* that line, while history is shown */
     EscapeState escape;
     unsigned escape_arg;
-    bool after_cr;                  /* a CR LF is one line end */
+    bool after_cr; /* a CR LF is one line end */
 };
 
 Readline *readline_new(const char *prompt, const ReadlineOps *ops, void *opaque)

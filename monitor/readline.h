@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A line editor as a state machine: bytes of a terminal in, bytes for the terminal out. Cursor keys and Emacs' control keys, history,
- * completion by Tab. It knows no descriptor and no command, so a test can type at it.
+ * A line editor as a state machine: bytes of a terminal in, bytes for the terminal out. Cursor keys
+ * and Emacs' control keys, history, completion by Tab. It knows no descriptor and no command, so a
+ * test can type at it.
  */
 #ifndef MONITOR_READLINE_H
 #define MONITOR_READLINE_H
@@ -16,7 +17,8 @@ typedef struct ReadlineOps {
     void (*print)(void *opaque, const char *text, size_t len);
     /* A line was entered. */
     void (*line)(void *opaque, const char *line);
-    /* Adds to @out (of char *, owned by it) the whole words that the last word of @text may become. May be NULL. */
+    /* Adds to @out (of char *, owned by it) the whole words that the last word of @text may become.
+     * May be NULL. */
     void (*complete)(void *opaque, const char *text, GPtrArray *out);
 } ReadlineOps;
 

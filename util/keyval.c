@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Parser of "key=value,..." option arguments; see keyval.h for the grammar. An item is kept as it came (value NULL for a
- * flag) until keyvals_check() knows the allowed keys and can tell "nowait" from a misspelt key.
+ * Parser of "key=value,..." option arguments; see keyval.h for the grammar. An item is kept as it
+ * came (value NULL for a flag) until keyvals_check() knows the allowed keys and can tell "nowait"
+ * from a misspelt key.
  */
 #include "util/keyval.h"
 
@@ -12,7 +13,7 @@
 
 typedef struct Item {
     char *key;
-    char *value;                    /* NULL: a flag that was not resolved yet */
+    char *value; /* NULL: a flag that was not resolved yet */
     bool flag;
 } Item;
 
@@ -68,7 +69,7 @@ KeyVals *keyvals_parse(const char *text, const char *implied)
             item.key = g_strdup(s);
             item.flag = true;
         } else {
-            continue;               /* a comma too many does no harm */
+            continue; /* a comma too many does no harm */
         }
         g_array_append_val(kv->items, item);
     }
@@ -92,7 +93,8 @@ bool keyvals_check(KeyVals *kv, const char *what, const char *const *allowed, GE
             if (!item->value) {
                 item->value = g_strdup("on");
             }
-        } else if (item->flag && g_str_has_prefix(item->key, "no") && g_strv_contains(allowed, item->key + 2)) {
+        } else if (item->flag && g_str_has_prefix(item->key, "no") &&
+                   g_strv_contains(allowed, item->key + 2)) {
             char *key = g_strdup(item->key + 2);
 
             g_free(item->key);
@@ -101,8 +103,8 @@ bool keyvals_check(KeyVals *kv, const char *what, const char *const *allowed, GE
         } else {
             g_autofree char *hint = suggest_text(item->key, allowed);
 
-            g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_UNKNOWN_OPTION, "%s: unknown property '%s'%s", what, item->key,
-                        hint);
+            g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_UNKNOWN_OPTION,
+                        "%s: unknown property '%s'%s", what, item->key, hint);
             return false;
         }
     }
@@ -148,19 +150,21 @@ bool keyval_parse_uint(const char *text, uint64_t *value)
     return errno == 0 && *end == '\0';
 }
 
-bool keyvals_get_bool(const KeyVals *kv, const char *what, const char *key, bool *value, GError **error)
+bool keyvals_get_bool(const KeyVals *kv, const char *what, const char *key, bool *value,
+                      GError **error)
 {
     const char *text = keyvals_get(kv, key);
 
     if (text && !keyval_parse_bool(text, value)) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "%s: %s=%s: expected on or off", what, key, text);
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "%s: %s=%s: expected on or off", what, key, text);
         return false;
     }
     return true;
 }
 
-bool keyvals_get_uint(const KeyVals *kv, const char *what, const char *key, uint64_t min, uint64_t max, uint64_t *value,
-                      GError **error)
+bool keyvals_get_uint(const KeyVals *kv, const char *what, const char *key, uint64_t min,
+                      uint64_t max, uint64_t *value, GError **error)
 {
     const char *text = keyvals_get(kv, key);
     uint64_t v;
@@ -170,7 +174,8 @@ bool keyvals_get_uint(const KeyVals *kv, const char *what, const char *key, uint
     }
     if (!keyval_parse_uint(text, &v) || v < min || v > max) {
         g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                    "%s: %s=%s: expected a number from %" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT, what, key, text, min, max);
+                    "%s: %s=%s: expected a number from %" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT,
+                    what, key, text, min, max);
         return false;
     }
     *value = v;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Chardevs against real files, FIFOs, sockets and pseudo-terminals: data both ways, flow control, a slow reader, peers that come and go,
- * the mux with its escapes, and the errors of the spellings.
+ * Chardevs against real files, FIFOs, sockets and pseudo-terminals: data both ways, flow control, a
+ * slow reader, peers that come and go, the mux with its escapes, and the errors of the spellings.
  */
-#define _GNU_SOURCE                 /* posix_openpt() and its kind */
+#define _GNU_SOURCE /* posix_openpt() and its kind */
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
@@ -58,7 +58,9 @@ static void front_event(void *opaque, ChardevEvent event)
     f->unfocused += event == CHARDEV_UNFOCUS;
 }
 
-static const ChardevFrontend front_ops = { .can_read = front_can_read, .read = front_read, .event = front_event };
+static const ChardevFrontend front_ops = { .can_read = front_can_read,
+                                           .read = front_read,
+                                           .event = front_event };
 
 static Front *front_new(Chardev *chr)
 {
@@ -122,8 +124,7 @@ static void wait_for_text(Front *f, const char *text)
 
 static void iterate(void)
 {
-    while (g_main_context_iteration(NULL, FALSE)) {
-    }
+    while (g_main_context_iteration(NULL, FALSE)) {}
 }
 
 static Chardev *make(const char *spec)
@@ -261,7 +262,8 @@ static gpointer write_much(gpointer data)
     return NULL;
 }
 
-/* 4 MiB from another thread to a reader that starts late: nothing is lost or reordered, the main loop stays alive. */
+/* 4 MiB from another thread to a reader that starts late: nothing is lost or reordered, the main
+ * loop stays alive. */
 static void test_slow_reader(void)
 {
     g_autofree char *path = g_build_filename(dir, "slow", NULL);
@@ -474,7 +476,7 @@ static void test_stdio(void)
     pid = fork();
     if (pid == 0) {
         setsid();
-        slave = open(ptsname(master), O_RDWR);  /* becomes the controlling terminal */
+        slave = open(ptsname(master), O_RDWR); /* becomes the controlling terminal */
         dup2(slave, 0);
         dup2(slave, 1);
         g_setenv("CHARDEV_CHILD", "1", TRUE);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The gdb stub over a fake chardev, fake CPUs and a fake machine: framing, each packet, and a mutation test that feeds damaged packets and
- * looks for answers that are no packets and for accesses out of bounds (the fakes check what they are asked).
+ * The gdb stub over a fake chardev, fake CPUs and a fake machine: framing, each packet, and a
+ * mutation test that feeds damaged packets and looks for answers that are no packets and for
+ * accesses out of bounds (the fakes check what they are asked).
  */
 #include <glib.h>
 #include <string.h>
@@ -15,7 +16,11 @@
 
 enum { N_CPUS = 3, N_REGS = 33, MEM_BASE = 0x1000, MEM_SIZE = 0x4000 };
 
-typedef struct FakeCpu { Cpu cpu; uint64_t regs[N_REGS]; bool step; } FakeCpu;
+typedef struct FakeCpu {
+    Cpu cpu;
+    uint64_t regs[N_REGS];
+    bool step;
+} FakeCpu;
 
 static FakeCpu fake_cpus[N_CPUS];
 static uint8_t memory[MEM_SIZE];
@@ -190,7 +195,11 @@ static const char *fake_gdb_xml(Cpu *cpu, const char *annex)
 }
 
 static const TargetOps fake_ops = {
-    .name = "fake", .gdb_read = fake_gdb_read, .gdb_write = fake_gdb_write, .gdb_xml = fake_gdb_xml, .gdb_core_regs = N_REGS,
+    .name = "fake",
+    .gdb_read = fake_gdb_read,
+    .gdb_write = fake_gdb_write,
+    .gdb_xml = fake_gdb_xml,
+    .gdb_core_regs = N_REGS,
 };
 
 static void run_command(const char *command, GString *out)
@@ -215,11 +224,11 @@ static void send_packet(const char *data, size_t len)
 
 static void iterate(void)
 {
-    while (g_main_context_iteration(NULL, FALSE)) {
-    }
+    while (g_main_context_iteration(NULL, FALSE)) {}
 }
 
-/* The unescaped answer packets in @output joined by '|', acknowledgements left out; checks the framing. */
+/* The unescaped answer packets in @output joined by '|', acknowledgements left out; checks the
+ * framing. */
 static char *take_answers(void)
 {
     GString *answers = g_string_new(NULL);
@@ -229,7 +238,8 @@ static char *take_answers(void)
     for (size_t i = 0; i < output->len; i++) {
         GdbInput in = gdb_reader_feed(&r, output->str[i]);
 
-        g_assert_true(in == GDB_INPUT_MORE || in == GDB_INPUT_ACK || in == GDB_INPUT_NAK || in == GDB_INPUT_PACKET);
+        g_assert_true(in == GDB_INPUT_MORE || in == GDB_INPUT_ACK || in == GDB_INPUT_NAK ||
+                      in == GDB_INPUT_PACKET);
         if (in == GDB_INPUT_PACKET) {
             g_string_append_printf(answers, "%s%s", answers->len ? "|" : "", r.data->str);
         }
@@ -317,7 +327,8 @@ static void test_queries(void)
     g_autoptr(GString) big = g_string_new("m");
 
     set_up();
-    expect("qSupported:multiprocess+;swbreak+", "PacketSize=4000;qXfer:features:read+;QStartNoAckMode+;vContSupported+");
+    expect("qSupported:multiprocess+;swbreak+",
+           "PacketSize=4000;qXfer:features:read+;QStartNoAckMode+;vContSupported+");
     expect("vMustReplyEmpty", "");
     expect("qAttached", "1");
     expect("qC", "QC1");
@@ -466,10 +477,43 @@ static void test_run(void)
 /* ---- Mutation ---- */
 
 static const char *const seeds[] = {
-    "?", "g", "p1", "P2=0807060504030201", "m1000,40", "M1000,4:deadbeef", "X1000,3:abc", "Z0,1000,2", "z0,1000,2", "Z2,1000,8",
-    "z2,1000,8", "Z3,1ffe,4", "vCont;s:2;c", "vCont;c", "vCont;C05:1;S0b:-1", "c", "s", "c1234", "Hg1", "Hc-1", "T2", "D", "k", "vKill;1",
-    "qSupported:a+;b-", "qXfer:features:read:target.xml:0,10", "qRcmd,696e666f", "qThreadExtraInfo,1", "qfThreadInfo", "qC",
-    "Qqemu.PhyMemMode:1", "Qqemu.PhyMemMode:0", "vMustReplyEmpty", "vCont?", "G00112233", "qsThreadInfo", "!",
+    "?",
+    "g",
+    "p1",
+    "P2=0807060504030201",
+    "m1000,40",
+    "M1000,4:deadbeef",
+    "X1000,3:abc",
+    "Z0,1000,2",
+    "z0,1000,2",
+    "Z2,1000,8",
+    "z2,1000,8",
+    "Z3,1ffe,4",
+    "vCont;s:2;c",
+    "vCont;c",
+    "vCont;C05:1;S0b:-1",
+    "c",
+    "s",
+    "c1234",
+    "Hg1",
+    "Hc-1",
+    "T2",
+    "D",
+    "k",
+    "vKill;1",
+    "qSupported:a+;b-",
+    "qXfer:features:read:target.xml:0,10",
+    "qRcmd,696e666f",
+    "qThreadExtraInfo,1",
+    "qfThreadInfo",
+    "qC",
+    "Qqemu.PhyMemMode:1",
+    "Qqemu.PhyMemMode:0",
+    "vMustReplyEmpty",
+    "vCont?",
+    "G00112233",
+    "qsThreadInfo",
+    "!",
 };
 
 static void mutate(GRand *rand, GString *s)
@@ -478,7 +522,9 @@ static void mutate(GRand *rand, GString *s)
 
     for (int n = g_rand_int_range(rand, 0, 5); n > 0; n--) {
         gsize pos = s->len ? (gsize)g_rand_int_range(rand, 0, s->len) : 0;
-        char c = g_rand_boolean(rand) ? interesting[g_rand_int_range(rand, 0, sizeof(interesting) - 1)] : (char)g_rand_int(rand);
+        char c = g_rand_boolean(rand)
+                     ? interesting[g_rand_int_range(rand, 0, sizeof(interesting) - 1)]
+                     : (char)g_rand_int(rand);
 
         switch (g_rand_int_range(rand, 0, 6)) {
         case 0:
@@ -514,7 +560,7 @@ static void test_mutations(void)
 
         mutate(rand, s);
         if (g_rand_int_range(rand, 0, 20) == 0) {
-            feed(s->str, s->len);   /* without a frame */
+            feed(s->str, s->len); /* without a frame */
             feed("#00", 3);
         } else {
             send_packet(s->str, s->len);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The monitor over a fake machine: the line editor key by key, expressions, memory dumps, the command table, and random input to all of it.
+ * The monitor over a fake machine: the line editor key by key, expressions, memory dumps, the
+ * command table, and random input to all of it.
  */
 #include <glib.h>
 #include <string.h>
@@ -16,7 +17,11 @@
 
 enum { MEM_BASE = 0x1000, MEM_SIZE = 0x100 };
 
-typedef struct FakeCpu { Cpu cpu; uint64_t a0; uint32_t status; } FakeCpu;
+typedef struct FakeCpu {
+    Cpu cpu;
+    uint64_t a0;
+    uint32_t status;
+} FakeCpu;
 
 static FakeCpu fake_cpus[2];
 static uint8_t memory[MEM_SIZE];
@@ -28,7 +33,8 @@ static int pauses;
 GPtrArray *cpus;
 
 static const IrReg fake_regs[] = {
-    { "a0", offsetof(FakeCpu, a0), IR_I64, 0 }, { "status", offsetof(FakeCpu, status), IR_I32, 0 },
+    { "a0", offsetof(FakeCpu, a0), IR_I64, 0 },
+    { "status", offsetof(FakeCpu, status), IR_I32, 0 },
 };
 
 static void fake_dump(Cpu *cpu, GString *out)
@@ -37,7 +43,11 @@ static void fake_dump(Cpu *cpu, GString *out)
 }
 
 static const TargetOps fake_ops = {
-    .name = "fake", .ir = { .regs = fake_regs, .n_regs = 2 }, .capstone_arch = -1, .address_bits = 32, .dump = fake_dump,
+    .name = "fake",
+    .ir = { .regs = fake_regs, .n_regs = 2 },
+    .capstone_arch = -1,
+    .address_bits = 32,
+    .dump = fake_dump,
 };
 
 bool chardev_attach(Chardev *chr, const ChardevFrontend *frontend, void *opaque, GError **error)
@@ -47,10 +57,20 @@ bool chardev_attach(Chardev *chr, const ChardevFrontend *frontend, void *opaque,
     return true;
 }
 
-void chardev_detach(Chardev *chr, void *opaque) {}
-bool chardev_is_mux(const Chardev *chr) { return true; }
-void chardev_info(GString *out) { g_string_append(out, "serial0: null\n"); }
-void chardev_hurry(void) {}
+void chardev_detach(Chardev *chr, void *opaque)
+{
+}
+bool chardev_is_mux(const Chardev *chr)
+{
+    return true;
+}
+void chardev_info(GString *out)
+{
+    g_string_append(out, "serial0: null\n");
+}
+void chardev_hurry(void)
+{
+}
 
 size_t chardev_write(Chardev *chr, const void *buf, size_t len)
 {
@@ -79,19 +99,55 @@ MemTxResult memory_load(uint64_t addr, unsigned size, uint64_t *value)
     return memory_read(addr, value, size);
 }
 
-void memory_print(GString *out, bool flat) { g_string_append(out, flat ? "flat\n" : "tree\n"); }
-void hw_devices_print(GString *out) { g_string_append(out, "dev: fake\n"); }
-void machine_lock(void) {}
-void machine_unlock(void) {}
-void cpu_jit_info(GString *out) { g_string_append(out, "jit\n"); }
-void cpu_tlb_info(Cpu *cpu, GString *out) { g_string_append(out, "tlb\n"); }
-void cpu_pause_all(void) { pauses++; }
-void cpu_resume_all(void) { g_assert_cmpint(pauses--, >, 0); }
-void vm_start(void) { running = true; }
-void vm_stop(void) { running = false; }
-bool vm_is_running(void) { return running; }
-void vm_request_shutdown(int status) { quit = true; }
-void vm_request_reset(void) {}
+void memory_print(GString *out, bool flat)
+{
+    g_string_append(out, flat ? "flat\n" : "tree\n");
+}
+void hw_devices_print(GString *out)
+{
+    g_string_append(out, "dev: fake\n");
+}
+void machine_lock(void)
+{
+}
+void machine_unlock(void)
+{
+}
+void cpu_jit_info(GString *out)
+{
+    g_string_append(out, "jit\n");
+}
+void cpu_tlb_info(Cpu *cpu, GString *out)
+{
+    g_string_append(out, "tlb\n");
+}
+void cpu_pause_all(void)
+{
+    pauses++;
+}
+void cpu_resume_all(void)
+{
+    g_assert_cmpint(pauses--, >, 0);
+}
+void vm_start(void)
+{
+    running = true;
+}
+void vm_stop(void)
+{
+    running = false;
+}
+bool vm_is_running(void)
+{
+    return running;
+}
+void vm_request_shutdown(int status)
+{
+    quit = true;
+}
+void vm_request_reset(void)
+{
+}
 
 bool vm_request_powerdown(void)
 {
@@ -231,7 +287,9 @@ static void on_complete(void *opaque, const char *text, GPtrArray *out)
     monitor_complete(text, out);
 }
 
-static const ReadlineOps editor_ops = { .print = on_print, .line = on_line, .complete = on_complete };
+static const ReadlineOps editor_ops = { .print = on_print,
+                                        .line = on_line,
+                                        .complete = on_complete };
 
 static void type(Readline *rl, const char *keys, const char *line)
 {
@@ -302,7 +360,8 @@ static void test_session(void)
 
 static void test_random(void)
 {
-    static const char keys[] = "x/4gi $pc+0x10()-info help cpu\t\r\033[A\033[B\001\005\013\025\027\177stop log p %&|";
+    static const char keys[] =
+        "x/4gi $pc+0x10()-info help cpu\t\r\033[A\033[B\001\005\013\025\027\177stop log p %&|";
     g_autoptr(GError) error = NULL;
 
     set_up();

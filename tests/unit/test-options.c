@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The command line without a machine: the option table and its parser, key=value lists, the numbers of config.c, and the rules
- * for consoles. What needs a machine is tested on the real program (tests/cli).
+ * The command line without a machine: the option table and its parser, key=value lists, the numbers
+ * of config.c, and the rules for consoles. What needs a machine is tested on the real program
+ * (tests/cli).
  */
 #include <glib.h>
 #include <string.h>
@@ -46,8 +47,9 @@ static void test_parse(void)
     SystemConfig config;
     Options opts;
 
-    expect_ok("-M virt -machine aclint=on --kernel Image -S -m 64 -smp 4 -serial file:x -serial none -d int -d exec disk,1.img", &opts,
-              &config);
+    expect_ok("-M virt -machine aclint=on --kernel Image -S -m 64 -smp 4 -serial file:x -serial "
+              "none -d int -d exec disk,1.img",
+              &opts, &config);
     g_assert_cmpstr(opts.machine, ==, "virt,aclint=on");
     g_assert_cmpstr(opts.kernel, ==, "Image");
     g_assert_true(opts.stopped);
@@ -70,8 +72,9 @@ static void test_config(void)
     SystemConfig config;
     Options opts;
 
-    expect_ok("-accel tcg,thread=multi,one-insn-per-tb=on,tb-size=32 -icount shift=5,sleep=off -smp sockets=2,cores=3 -m 1.5G", &opts,
-              &config);
+    expect_ok("-accel tcg,thread=multi,one-insn-per-tb=on,tb-size=32 -icount shift=5,sleep=off "
+              "-smp sockets=2,cores=3 -m 1.5G",
+              &opts, &config);
     g_assert_false(config.cpu.interp);
     g_assert_true(config.cpu.one_insn);
     g_assert_cmpuint(config.cpu.code_cache_size, ==, 32 << 20);
