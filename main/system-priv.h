@@ -18,7 +18,7 @@ typedef struct SystemConfig {
     unsigned n_cpus;
     CpuConfig cpu;
     int64_t rtc_offset; /* ns ahead of the host's UTC; with rtc_virtual the time at the start */
-    bool rtc_virtual; /* the guest's clock follows virtual time */
+    bool rtc_virtual;   /* the guest's clock follows virtual time */
 } SystemConfig;
 
 enum { MAX_CPUS = 512 }; /* of -smp; a machine's own limit is lower */
