@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
+#include "util/size.h"
 
 enum { MAX_WORKERS = 8 };
 
@@ -455,4 +456,15 @@ bool block_pread(BlockBackend *blk, uint64_t offset, void *buf, uint64_t len, GE
 bool block_pwrite(BlockBackend *blk, uint64_t offset, const void *buf, uint64_t len, GError **error)
 {
     return access_now(blk, BLOCK_WRITE, offset, (void *)buf, len, error);
+}
+
+void block_info(GString *out)
+{
+    for (unsigned i = 0; back_ends && i < back_ends->len; i++) {
+        const BlockBackend *blk = g_ptr_array_index(back_ends, i);
+        g_autofree char *size = size_format(blk->length);
+
+        g_string_append_printf(out, "%s: %s (raw%s%s), %s, used by %s\n", blk->id, blk->file, blk->readonly ? ", read-only" : "",
+                               blk->overlay ? ", snapshot" : "", size, blk->user ? blk->user : "nobody");
+    }
 }

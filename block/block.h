@@ -66,6 +66,9 @@ void block_set_batch_end(BlockBackend *blk, void (*f)(void *opaque), void *opaqu
 bool block_pread(BlockBackend *blk, uint64_t offset, void *buf, uint64_t len, GError **error);
 bool block_pwrite(BlockBackend *blk, uint64_t offset, const void *buf, uint64_t len, GError **error);
 
+/* "info block": a line for each back end. */
+void block_info(GString *out);
+
 void block_set_lock(void (*lock)(void), void (*unlock)(void));
 /* -icount: requests are carried out and completed inside block_submit(). Before the first request. */
 void block_set_synchronous(bool on);

@@ -106,12 +106,18 @@ static void info_version(MonitorCall *call)
     g_string_append(call->out, "Menura " MENURA_VERSION "\n");
 }
 
+static void info_block(MonitorCall *call)
+{
+    block_info(call->out);
+}
+
 static void info_chardev(MonitorCall *call)
 {
     chardev_info(call->out);
 }
 
 const MonitorCommand monitor_info_commands[] = {
+    { "block", NULL, "", "disk and flash images", info_block },
     { "chardev", NULL, "", "character back ends", info_chardev },
     { "cpus", NULL, "", "CPUs and where they are", info_cpus },
     { "jit", NULL, "", "the translator and its code cache", info_jit },

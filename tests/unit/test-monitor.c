@@ -5,6 +5,7 @@
  */
 #include <glib.h>
 #include <string.h>
+#include "block/block.h"
 #include "chardev/chardev.h"
 #include "monitor/monitor-priv.h"
 #include "monitor/monitor.h"
@@ -103,6 +104,11 @@ void memory_print(GString *out, bool flat)
 {
     g_string_append(out, flat ? "flat\n" : "tree\n");
 }
+void block_info(GString *out)
+{
+    g_string_append(out, "disk0: file\n");
+}
+
 void hw_devices_print(GString *out)
 {
     g_string_append(out, "dev: fake\n");
