@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Initial RAM disks: a static busybox, kernel modules with what they need, and an /init that loads them and mounts root=.
+
+Written here byte by byte (cpio "newc"), so that no tool and no root rights are needed and the same input gives the same
+file. It is not compressed: unpacking would cost the guest more than loading the few megabytes.
+"""
+import lzma
+import os
+import re
+import struct
+
+from .debian import GuestError
+
+INIT = """#!/bin/sh
+# Menura's initial RAM disk: load modules, mount root=, become its init.
+# Words of the kernel command line: root=DEVICE (ext4), ro, init=PATH, sh (a shell here instead).
+export PATH=/bin:/sbin HOME=/root TERM="${TERM:-vt100}"
+mount -t devtmpfs dev /dev
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+while read -r module; do
+    insmod "/modules/$module" || echo "initramfs: cannot load $module"
+done < /modules/list
+root= init=/sbin/init mode=rw shell=
+for word in $(cat /proc/cmdline); do
+    case $word in
+    root=*) root=${word#root=} ;;
+    init=*) init=${word#init=} ;;
+    ro) mode=ro ;;
+    sh) shell=1 ;;
+    esac
+done
+if [ -n "$root" ] && [ -z "$shell" ]; then
+    tries=0
+    while [ ! -b "$root" ] && [ $tries -lt 100 ]; do
+        sleep 0.05
+        tries=$((tries + 1))
+    done
+    if mount -t ext4 -o $mode "$root" /mnt; then
+        for d in dev proc sys; do
+            mount -o move /$d /mnt/$d
+        done
+        exec switch_root /mnt "$init"
+    fi
+    echo "initramfs: cannot mount $root"
+fi
+echo "initramfs: a shell; leave it to power off"
+mkdir -p /dev/pts
+mount -t devpts pts /dev/pts
+setsid cttyhack sh
+poweroff -f
+"""
+
+
+def busybox_applets(binary):
+    """Names that busybox answers to: its table of NUL-terminated, sorted names, which begins with "[" and "[["."""
+    start = binary.find(b"[\0[[\0")
+    if start < 0:
+        raise GuestError("busybox: no table of applets in it")
+    names = binary[start:binary.index(b"\0\0", start)].decode().split("\0")
+    return [n for n in names if n and n != "busybox"]
+
+
+class Cpio:
+    """An archive in the "newc" format that the kernel unpacks."""
+
+    def __init__(self):
+        self.data = bytearray()
+        self.inode = 0
+
+    def _add(self, name, mode, data=b"", rdev=(0, 0)):
+        self.inode += 1
+        raw = name.encode() + b"\0"
+        fields = (self.inode, mode, 0, 0, 1, 0, len(data), 0, 0, rdev[0], rdev[1], len(raw), 0)
+        self.data += b"070701" + b"".join(b"%08X" % f for f in fields) + raw
+        self.data += bytes(-len(self.data) % 4) + data
+        self.data += bytes(-len(self.data) % 4)
+
+    def folder(self, name):
+        self._add(name, 0o040755)
+
+    def file(self, name, data, mode=0o644):
+        self._add(name, 0o100000 | mode, data)
+
+    def link(self, name, target):
+        self._add(name, 0o120777, target.encode())
+
+    def device(self, name, mode, major, minor):
+        self._add(name, 0o020000 | mode, rdev=(major, minor))
+
+    def finish(self):
+        self._add("TRAILER!!!", 0)
+        return bytes(self.data) + bytes(-len(self.data) % 512)
+
+
+def read_module(path):
+    with open(path, "rb") as f:
+        data = f.read()
+    if path.endswith(".xz"):
+        data = lzma.decompress(data)
+    if data[:4] != b"\x7fELF":
+        raise GuestError(f"{path}: not a kernel module")
+    return data
+
+
+def module_info(elf):
+    """The .modinfo strings of a 64-bit or 32-bit little-endian module: key -> list of values."""
+    wide = elf[4] == 2
+    offset, = struct.unpack_from("<Q" if wide else "<I", elf, 0x28 if wide else 0x20)
+    size, count, names = struct.unpack_from("<HHH", elf, 0x3A if wide else 0x2E)
+    layout = ("<IIQQQQ" if wide else "<IIIIII")
+    sections = [struct.unpack_from(layout, elf, offset + i * size) for i in range(count)]
+    table = sections[names][4]
+    info = {}
+    for name, _, _, _, start, length in sections:
+        if elf[table + name:elf.index(b"\0", table + name)] != b".modinfo":
+            continue
+        for text in elf[start:start + length].split(b"\0"):
+            key, _, value = text.decode(errors="replace").partition("=")
+            info.setdefault(key, []).append(value)
+    return info
+
+
+class Modules:
+    """The modules of an unpacked kernel package."""
+
+    def __init__(self, tree):
+        self.paths = {}
+        self.builtin = set()
+        for base in ("usr/lib/modules", "lib/modules"):
+            for folder, _, files in os.walk(os.path.join(tree, base)):
+                for name in files:
+                    self._add(folder, name)
+
+    def _add(self, folder, name):
+        path = os.path.join(folder, name)
+        m = re.fullmatch(r"(.+)\.ko(\.xz)?", name)
+        if m:
+            self.paths[m[1].replace("-", "_")] = path
+        elif name == "modules.builtin":
+            with open(path, encoding="utf-8") as f:
+                self.builtin |= {os.path.basename(line.strip())[:-3].replace("-", "_") for line in f}
+
+    def load_order(self, wanted):
+        """[(name, bytes)] with what each needs before it; built-in ones are left out."""
+        order, seen = [], set()
+
+        def visit(name):
+            name = name.replace("-", "_")
+            if name in seen or name in self.builtin:
+                return
+            seen.add(name)
+            if name not in self.paths:
+                raise GuestError(f"kernel module {name}: the kernel package has none")
+            data = read_module(self.paths[name])
+            for depend in ",".join(module_info(data).get("depends", [])).split(","):
+                if depend:
+                    visit(depend)
+            order.append((name, data))
+
+        for name in wanted:
+            visit(name)
+        return order
+
+
+def build(busybox, kernel_tree, modules):
+    """The archive's bytes."""
+    cpio = Cpio()
+    for name in ("bin", "dev", "etc", "mnt", "modules", "proc", "root", "sbin", "sys", "tmp"):
+        cpio.folder(name)
+    cpio.device("dev/console", 0o600, 5, 1)
+    cpio.device("dev/null", 0o666, 1, 3)
+    cpio.file("init", INIT.encode(), 0o755)
+    cpio.file("bin/busybox", busybox, 0o755)
+    for name in busybox_applets(busybox):
+        cpio.link(f"bin/{name}", "busybox")
+    order = Modules(kernel_tree).load_order(modules)
+    for name, data in order:
+        cpio.file(f"modules/{name}.ko", data)
+    cpio.file("modules/list", "".join(f"{name}.ko\n" for name, _ in order).encode())
+    return cpio.finish()

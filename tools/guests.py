@@ -1,0 +1,241 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Menura's guests: kernels, firmware and disks, fetched from Debian or built from its packages.
+
+    tools/guests.py kernel|firmware|initramfs|demo-disk|esp|rootfs ...   make these (nothing if they are there)
+    tools/guests.py path NAME ...     the same for single files, and print where they are
+    tools/guests.py list              what there can be and what there is
+    tools/guests.py update            fetch the package lists anew and forget the kernel chosen
+
+Everything lies in one folder outside the source: $MENURA_GUESTS, or menura in $XDG_CACHE_HOME (~/.cache). What is
+there is not fetched or built again, unless the recipe in tools/guestlib changed. --arch chooses the guest.
+"""
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from guestlib import disks, initramfs, rootfs                     # noqa: E402
+from guestlib.debian import Archive, GuestError, say              # noqa: E402
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+MODULES = "virtio_mmio virtio_blk virtio_rng virtio_console crc32c_generic ext4".split()
+
+# What differs from guest to guest. "files": file in the cache -> (package, path in it).
+ARCHES = {
+    "riscv64": {
+        "suite": "trixie",
+        "kernel": ("linux-image-riscv64", "boot/vmlinux-{version}", "Image"),
+        "files": {
+            "fw_dynamic.bin": ("opensbi", "usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin"),
+            "fw_dynamic.elf": ("opensbi", "usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.elf"),
+            "fw_jump.bin": ("opensbi", "usr/lib/riscv64-linux-gnu/opensbi/generic/fw_jump.bin"),
+            "fw_jump.elf": ("opensbi", "usr/lib/riscv64-linux-gnu/opensbi/generic/fw_jump.elf"),
+            "u-boot-m.bin": ("u-boot-qemu", "usr/lib/u-boot/qemu-riscv64/u-boot.bin"),
+            "u-boot-s.bin": ("u-boot-qemu", "usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin"),
+            "efi-code.fd": ("qemu-efi-riscv64", "usr/share/qemu-efi-riscv64/RISCV_VIRT_CODE.fd"),
+            "efi-vars.fd": ("qemu-efi-riscv64", "usr/share/qemu-efi-riscv64/RISCV_VIRT_VARS.fd"),
+        },
+        "grub": ("grub-efi-riscv64-unsigned", "usr/lib/grub/riscv64-efi/monolithic/gcdriscv64.efi"),
+        "efi": "RISCV64",
+        "cmdline": "console=ttyS0",
+        "emulator": "system-riscv64",
+        "machine": "-M virt -m 2G -smp 2 -nographic -no-reboot".split(),
+    },
+}
+
+
+def default_cache():
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return os.environ.get("MENURA_GUESTS") or os.path.join(base, "menura")
+
+
+# Files that this project's code builds, with the code. The others are downloads, or (rootfs.img) take long: they stay.
+SOURCES = {"initramfs.cpio": [initramfs], "demo.img": [initramfs, disks], "esp.img": [initramfs, disks]}
+
+
+def recipe(name):
+    """Changes when the code that builds the file does."""
+    digest = hashlib.sha256(" ".join(MODULES).encode())
+    for module in SOURCES[name]:
+        with open(module.__file__, "rb") as f:
+            digest.update(f.read())
+    return digest.hexdigest()[:16]
+
+
+class Guests:
+    """The files of one architecture: each is made when first asked for."""
+
+    def __init__(self, cache, arch, emulator):
+        self.cache, self.arch, self.table, self.emulator = cache, arch, ARCHES[arch], emulator
+        self.archive = Archive(cache, self.table["suite"], arch)
+        self.folder = os.path.join(cache, "images", arch)
+        self.image = self.table["kernel"][2]
+        self.builders = {
+            self.image: self.build_kernel, "initramfs.cpio": self.build_initramfs, "demo.img": self.build_demo,
+            "esp.img": self.build_esp, "rootfs.img": self.build_rootfs,
+        }
+        self.groups = {
+            "kernel": [self.image], "firmware": list(self.table["files"]), "initramfs": ["initramfs.cpio"],
+            "demo-disk": ["demo.img"], "esp": ["esp.img"], "rootfs": ["rootfs.img"],
+        }
+
+    def file(self, name):
+        return os.path.join(self.folder, name)
+
+    def names(self):
+        return [*self.builders, *self.table["files"]]
+
+    @contextlib.contextmanager
+    def lock(self):
+        """One process at a time builds."""
+        os.makedirs(self.folder, exist_ok=True)
+        with open(os.path.join(self.cache, "lock"), "w", encoding="utf-8") as f:
+            try:
+                fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                say("waiting for another tools/guests.py")
+                fcntl.flock(f, fcntl.LOCK_EX)
+            yield
+
+    def is_current(self, name):
+        """There, and made by today's recipe."""
+        if name not in SOURCES or not os.path.exists(self.file(name)):
+            return os.path.exists(self.file(name))
+        try:
+            with open(self.file("." + name + ".recipe"), encoding="utf-8") as f:
+                return f.read() == recipe(name)
+        except OSError:
+            return False
+
+    def make(self, name):
+        """The file's path, after making it if need be."""
+        if name not in self.names():
+            raise GuestError(f"{name}: no such guest file; there are {', '.join(self.names())}")
+        if not self.is_current(name):
+            say(f"making {self.file(name)}")
+            if name in self.builders:
+                self.builders[name](self.file(name))
+            else:
+                self.copy(self.from_package(*self.table["files"][name]), self.file(name))
+            if name in SOURCES:
+                with open(self.file("." + name + ".recipe"), "w", encoding="utf-8") as f:
+                    f.write(recipe(name))
+        return self.file(name)
+
+    def copy(self, source, out):
+        shutil.copyfile(source, out + ".part")
+        os.rename(out + ".part", out)
+
+    def from_package(self, package, path):
+        return os.path.join(self.archive.unpack(package), path)
+
+    def kernel_package(self):
+        """The kernel chosen when first asked (the newest then), so that later runs need no network."""
+        chosen = self.file(".kernel")
+        if not os.path.exists(chosen):
+            names = [n for n in self.archive.depends(self.table["kernel"][0]) if n.startswith("linux-image-")]
+            if not names:
+                raise GuestError(f"{self.table['kernel'][0]}: names no kernel")
+            with open(chosen, "w", encoding="utf-8") as f:
+                f.write(names[0])
+        with open(chosen, encoding="utf-8") as f:
+            return f.read()
+
+    def build_kernel(self, out):
+        package = self.kernel_package()
+        path = self.table["kernel"][1].format(version=package[len("linux-image-"):])
+        self.copy(self.from_package(package, path), out)
+
+    def busybox(self):
+        return self.from_package("busybox-static", "usr/bin/busybox")
+
+    def build_initramfs(self, out):
+        tree = self.archive.unpack(self.kernel_package())
+        with open(self.busybox(), "rb") as f:
+            data = initramfs.build(f.read(), tree, MODULES)
+        with open(out + ".part", "wb") as f:
+            f.write(data)
+        os.rename(out + ".part", out)
+
+    def build_demo(self, out):
+        disks.make_demo(self.busybox(), out + ".part")
+        os.rename(out + ".part", out)
+
+    def build_esp(self, out):
+        disks.make_esp(self.make(self.image), self.make("initramfs.cpio"), self.table["cmdline"] + " sh", self.table["efi"],
+                       self.from_package(*self.table["grub"]), out + ".part")
+        os.rename(out + ".part", out)
+
+    def find_emulator(self):
+        """Menura if it is built, else another emulator of this machine's."""
+        for name in (self.emulator, os.path.join(ROOT, "build", "menura-" + self.table["emulator"]),
+                     shutil.which("qemu-" + self.table["emulator"])):
+            if name and os.path.exists(name):
+                return name
+        raise GuestError(f"build/menura-{self.table['emulator']}: not built yet; make it first")
+
+    def build_rootfs(self, out):
+        kernel, initrd, emulator = self.make(self.image), self.make("initramfs.cpio"), self.find_emulator()
+
+        def boot(image):
+            append = f"root=/dev/vda {self.table['cmdline']} init=/sbin/init-stage2"
+            return [emulator, *self.table["machine"], "-kernel", kernel, "-initrd", initrd, "-append", append,
+                    "-drive", f"file={image},format=raw,if=none,id=hd0,cache=unsafe", "-device", "virtio-blk-device,drive=hd0"]
+
+        rootfs.build(self.table["suite"], self.arch, self.cache, out, boot)
+
+    def update(self):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.file(".kernel"))
+        for name in (self.image, "initramfs.cpio", "esp.img"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.file(name))
+        self.archive.update()
+
+    def show(self):
+        print(f"{self.folder}:")
+        for name in self.names():
+            there = os.path.exists(self.file(name))
+            size = f"{os.stat(self.file(name)).st_blocks / 2048:8.1f} MB" if there else "  not made"
+            print(f"  {name:16} {size}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--arch", default="riscv64", choices=sorted(ARCHES))
+    parser.add_argument("--cache", default=default_cache(), help="folder of the guests")
+    parser.add_argument("--emulator", help="program that runs the second stage of rootfs")
+    parser.add_argument("verb")
+    parser.add_argument("more", nargs="*")
+    args = parser.parse_args()
+    guests = Guests(os.path.abspath(args.cache), args.arch, args.emulator)
+    if args.verb == "list":
+        guests.show()
+        return
+    with guests.lock():
+        if args.verb == "update":
+            guests.update()
+        elif args.verb == "path":
+            for name in args.more:
+                print(guests.make(name))
+        else:
+            for verb in [args.verb, *args.more]:
+                if verb not in guests.groups:
+                    raise GuestError(f"{verb}: unknown; one of path, list, update, {', '.join(guests.groups)}")
+                for name in guests.groups[verb]:
+                    guests.make(name)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (GuestError, OSError, subprocess.CalledProcessError) as e:
+        sys.exit(f"guests.py: {e}")
+    except KeyboardInterrupt:
+        sys.exit(130)
