@@ -51,6 +51,14 @@ void chardev_restore_terminal(void)
     raw_now = 0;
 }
 
+static void install(int sig, void (*handler)(int))
+{
+    struct sigaction act = { .sa_handler = handler, .sa_flags = SA_RESTART };
+
+    sigemptyset(&act.sa_mask);
+    sigaction(sig, &act, NULL);
+}
+
 static void on_stop(int sig)
 {
     int err = errno;
@@ -63,15 +71,10 @@ static void on_stop(int sig)
     sigemptyset(&set);
     sigaddset(&set, SIGTSTP);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    /* Continued; or never stopped, where no shell could continue it. */
+    install(SIGTSTP, on_stop);
+    set_raw();
     errno = err;
-}
-
-static void install(int sig, void (*handler)(int))
-{
-    struct sigaction act = { .sa_handler = handler, .sa_flags = SA_RESTART };
-
-    sigemptyset(&act.sa_mask);
-    sigaction(sig, &act, NULL);
 }
 
 /* Also after a SIGSTOP, which nobody can catch. */

@@ -276,6 +276,24 @@ class Consoles(Case):
         listener.close()
 
 
+# A shell in little: makes the terminal its own, runs the program as the foreground job, tells its process id on the
+# terminal and ends with its exit status. (A process without such a parent cannot be suspended.)
+SHELL = '''
+import fcntl, os, signal, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+pid = os.fork()
+if pid == 0:
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    os.tcsetpgrp(0, os.getpid())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    print('pid', os.getpid(), flush=True)
+    os.execv(sys.argv[1], sys.argv[1:])
+status = os.waitpid(pid, 0)[1]
+sys.exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 100 + os.WTERMSIG(status))
+'''
+
+
 class Terminal(Case):
     def open(self, *args):
         master, slave = pty.openpty()
@@ -283,9 +301,24 @@ class Terminal(Case):
         self.addCleanup(os.close, slave)
         self.slave = slave
         self.before = termios.tcgetattr(slave)
-        child = self.start(*args, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
-                           preexec_fn=lambda: __import__('fcntl').ioctl(0, termios.TIOCSCTTY, 0))
-        return child, Talk(master)
+        child = subprocess.Popen([sys.executable, '-c', SHELL, MENURA, *args], stdin=slave, stdout=slave, stderr=slave,
+                                 start_new_session=True)
+        self.children.append(child)
+        talk = Talk(master)
+        talk.expect(b'pid ')
+        self.pid = int(talk.expect(b'\r\n'))
+        self.addCleanup(self.kill)
+        return child, talk
+
+    def kill(self):
+        try:
+            os.kill(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+    def is_stopped(self):
+        with open('/proc/%d/stat' % self.pid) as f:
+            return f.read().split(') ')[1][0] == 'T'
 
     def is_raw(self):
         return not termios.tcgetattr(self.slave)[3] & termios.ICANON
@@ -317,14 +350,14 @@ class Terminal(Case):
     def test_signals(self):
         child, talk = self.open('-bios', self.path('bios', guest.echo()))
         talk.expect(b'>')
-        child.send_signal(signal.SIGTSTP)
+        os.kill(self.pid, signal.SIGTSTP)
         wait_for(lambda: not self.is_raw())
-        wait_for(lambda: open('/proc/%d/stat' % child.pid).read().split(') ')[1][0] == 'T')
-        child.send_signal(signal.SIGCONT)
+        wait_for(self.is_stopped)
+        os.kill(self.pid, signal.SIGCONT)
         wait_for(self.is_raw)
         talk.send(b'back')
         talk.expect(b'back')
-        child.send_signal(signal.SIGTERM)
+        os.kill(self.pid, signal.SIGTERM)
         talk.expect(b'terminating on signal 15')
         self.assertEqual(child.wait(TIMEOUT), 0)
         self.assertEqual(termios.tcgetattr(self.slave), self.before)
@@ -332,8 +365,8 @@ class Terminal(Case):
     def test_fatal_signal_restores_terminal(self):
         child, talk = self.open('-bios', self.path('bios', guest.echo()))
         talk.expect(b'>')
-        child.send_signal(signal.SIGSEGV)
-        self.assertEqual(child.wait(TIMEOUT), -signal.SIGSEGV)
+        os.kill(self.pid, signal.SIGSEGV)
+        self.assertEqual(child.wait(TIMEOUT), 100 + signal.SIGSEGV)
         self.assertEqual(termios.tcgetattr(self.slave), self.before)
 
 
