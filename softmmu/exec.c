@@ -258,7 +258,6 @@ static CodeBlock *find_block(Cpu *cpu, bool single)
 void cpu_restore_state(Cpu *cpu)
 {
     uint32_t word = 0;
-    unsigned undone = 1;
 
     if (cpu->host_pc) {
         CodeBlock *block = code_cache_block_at(cpu->host_pc);
@@ -266,20 +265,20 @@ void cpu_restore_state(Cpu *cpu)
 
         cpu->pc = cpu->pc_page + (int64_t)site->page_offset;
         word = site->word;
-        undone = block->n_insns - site->insn;
+        if (block->key.cflags & IR_CF_ICOUNT) {
+            cpu->icount_left += block->n_insns - site->insn;
+        }
         cpu->host_pc = 0;
     } else if (cpu->interp_at) {
         cpu->pc = cpu->pc_page + cpu->interp_at->imm;
         word = (uint32_t)cpu->interp_at->a | (uint32_t)cpu->interp_at->b << 16;
+        cpu->icount_left += cpu->interp_block->key.cflags & IR_CF_ICOUNT ? 1 : 0;
         cpu->interp_at = NULL;
     } else {
         return;                     /* fetching: the pc is exact */
     }
     if (cpu->ops->address_bits == 32) {
         cpu->pc = (uint32_t)cpu->pc;
-    }
-    if (cpu_config.icount) {
-        cpu->icount_left += undone;
     }
     if (cpu->ops->restore) {
         cpu->ops->restore(cpu, word);

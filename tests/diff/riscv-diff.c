@@ -10,14 +10,15 @@
  * shortest block that shows it, printed with its seed, and ends the run with status 1.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "rv-decode.h"
 #include "softmmu/code-cache-priv.h"
 #include "softmmu/exec-priv.h"
 #include "softmmu/memory.h"
 #include "softmmu/tlb-priv.h"
 #include "target/riscv/cpu.h"
+#include "target/riscv/isa-table.h"
 
 enum { RAM_BASE = 0x80000000, RAM_SIZE = 4 << 20, CODE = 0x100000, DATA = 0x200000, DATA_SIZE = 0x4000, BLOCK_INSNS = 24 };
 
@@ -208,15 +209,15 @@ static void start(RvCpu *cpu, uint64_t pc)
     cpu_tlb_flush_all(&cpu->parent);
 }
 
-static void run_interp(IrBlock *ir, uint64_t pc, Outcome *o)
+static void run_interp(IrBlock *ir, const BlockKey *key, uint64_t pc, Outcome *o)
 {
     Cpu *cpu = &interp_cpu->parent;
-    static CodeBlock fake;
+    CodeBlock block = { .key = *key };
 
     start(interp_cpu, pc);
     o->unwound = true;
     if (!sigsetjmp(cpu->loop, 0)) {
-        cpu->interp_block = &fake;
+        cpu->interp_block = &block;
         o->exit = tcg_interp_run(&cpu_abi, ir, cpu, &cpu->interp_at);
         o->unwound = false;
         if (o->exit == TCG_EXIT_DIRECT) {
@@ -348,7 +349,7 @@ static const char *run_block(RvCpu *initial, const uint8_t *data, const BlockKey
     }
     memcpy(window, data, DATA_SIZE);
     copy_state(interp_cpu, initial);
-    run_interp(plain, pc, &interp);
+    run_interp(plain, key, pc, &interp);
     memcpy(window, data, DATA_SIZE);
     copy_state(jit_cpu, initial);
     run_jit(block, pc, &jit);
