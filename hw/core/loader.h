@@ -50,8 +50,9 @@ typedef struct LoaderElf {
 } LoaderElf;
 
 bool loader_is_elf(const LoaderFile *file);
-/* Loads the segments of a little-endian executable for @machine (EM_RISCV) at their physical addresses. @bits 32 or 64: what it must be. */
-bool loader_load_elf(const LoaderFile *file, unsigned machine, unsigned bits, LoaderElf *out, GError **error);
+/* Loads the segments of a little-endian executable for @machine (EM_RISCV) at their physical addresses, a position-independent one that is
+ * linked at 0 at @base. @bits 32 or 64: what it must be. */
+bool loader_load_elf(const LoaderFile *file, unsigned machine, unsigned bits, uint64_t base, LoaderElf *out, GError **error);
 /* The value of the first symbol @name; false: no such symbol (or no usable symbol table). */
 bool loader_elf_symbol(const LoaderFile *file, const char *name, uint64_t *value);
 /* Address and size of the section @name. */

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The machine "virt": 1-16 harts and the devices of QEMU's machine of that name, at its published addresses and interrupt numbers.
+ *
+ * Without -bios OpenSBI comes first. A drive in flash bank 0 is what OpenSBI goes on with (EDK2), or with -bios none what the harts start
+ * in; a -kernel is then handed to it through fw_cfg. Else OpenSBI goes on with -kernel.
+ */
+#include "hw/riscv/virt.h"
+#include <inttypes.h>
+#include <string.h>
+#include "hw/block/pflash-cfi01.h"
+#include "hw/char/serial-16550.h"
+#include "hw/intc/clint.h"
+#include "hw/intc/plic.h"
+#include "hw/misc/sifive-test.h"
+#include "hw/nvram/fw-cfg.h"
+#include "hw/riscv/boot.h"
+#include "hw/rtc/goldfish-rtc.h"
+#include "hw/virtio/virtio-mmio.h"
+#include "target/riscv/cpu.h"
+
+enum {
+    MROM = 0x1000, MROM_SIZE = 0xf000, TEST = 0x100000, RTC = 0x101000, CLINT = 0x2000000, PLIC = 0xc000000,
+    UART = 0x10000000, VIRTIO = 0x10001000, FW_CFG = 0x10100000, FLASH = 0x20000000, FLASH_SIZE = 32 << 20,
+    N_VIRTIO = 8, N_SOURCES = 95, IRQ_VIRTIO = 1, IRQ_UART = 10, IRQ_RTC = 11, MAX_HARTS = 16,
+};
+
+#define DRAM 0x80000000ull
+#define GIB (1ull << 30)
+
+typedef struct HwRvVirt {
+    HwMachine parent;
+    MemoryRegion dram, mrom;
+    HwDevice *clint, *plic, *fw_cfg, *flash[HW_N_PFLASH];
+    BlockBackend *pflash[HW_N_PFLASH];
+} HwRvVirt;
+
+typedef struct HwRvVirtClass { HwMachineClass parent; } HwRvVirtClass;
+
+G_DEFINE_TYPE(HwRvVirt, hw_rv_virt, HW_TYPE_MACHINE)
+
+/* ---- Making ---- */
+
+static bool init_memory(HwRvVirt *s, GError **error)
+{
+    if (!memory_region_init_rom(&s->mrom, "riscv_virt_board.mrom", MROM_SIZE, NULL, NULL, error) ||
+        !memory_region_init_ram(&s->dram, "riscv_virt_board.ram", s->parent.config.ram_size, error)) {
+        return false;
+    }
+    memory_region_add(memory_system(), MROM, &s->mrom, 0);
+    memory_region_add(memory_system(), DRAM, &s->dram, 0);
+    return true;
+}
+
+/* Realizes @dev and maps its window. */
+static bool place(HwDevice *dev, uint64_t addr, GError **error)
+{
+    if (!hw_device_realize(dev, error)) {
+        return false;
+    }
+    hw_device_map(dev, 0, NULL, addr);
+    return true;
+}
+
+static void connect(HwRvVirt *s, HwDevice *dev, unsigned source)
+{
+    hw_device_connect_irq(dev, 0, hw_plic_input(s->plic, source), source);
+}
+
+static bool init_cpus(HwRvVirt *s, GError **error)
+{
+    for (unsigned i = 0; i < s->parent.config.n_cpus; i++) {
+        if (!hw_machine_add_cpu(&s->parent, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool init_interrupts(HwRvVirt *s, GError **error)
+{
+    unsigned n = s->parent.config.n_cpus;
+
+    s->plic = hw_plic_new(n, N_SOURCES);
+    s->clint = hw_clint_new(n);
+    if (!place(s->plic, PLIC, error) || !place(s->clint, CLINT, error)) {
+        return false;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        RvCpu *cpu = rv_cpu(g_ptr_array_index(cpus, i));
+
+        hw_plic_connect(s->plic, 2 * i, rv_cpu_irq(cpu, RV_IRQ_MEI));
+        hw_plic_connect(s->plic, 2 * i + 1, rv_cpu_irq(cpu, RV_IRQ_SEI));
+        hw_clint_connect(s->clint, i, rv_cpu_irq(cpu, RV_IRQ_MSI), rv_cpu_irq(cpu, RV_IRQ_MTI));
+        rv_cpu_set_time_source(cpu, hw_clint_time, s->clint, HW_CLINT_FREQ);
+    }
+    return true;
+}
+
+static bool init_virtio(HwRvVirt *s, GError **error)
+{
+    for (unsigned i = 0; i < N_VIRTIO; i++) {
+        HwDevice *dev = hw_virtio_mmio_new(i);
+
+        if (!place(dev, VIRTIO + i * HW_VIRTIO_MMIO_SIZE, error)) {
+            return false;
+        }
+        connect(s, dev, IRQ_VIRTIO + i);
+    }
+    return true;
+}
+
+static bool init_flash(HwRvVirt *s, GError **error)
+{
+    static const char *const names[HW_N_PFLASH] = { "virt.flash0", "virt.flash1" };
+
+    for (unsigned i = 0; i < HW_N_PFLASH; i++) {
+        BlockBackend *blk = s->pflash[i] ? s->pflash[i] : s->parent.config.pflash[i];
+
+        s->flash[i] = hw_pflash_new(names[i], FLASH_SIZE, blk);
+        if (!place(s->flash[i], FLASH + (uint64_t)i * FLASH_SIZE, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool init_devices(HwRvVirt *s, GError **error)
+{
+    HwDevice *test = hw_device_new(hw_sifive_test_get_type(), NULL);
+    HwDevice *uart = hw_serial_new(s->parent.config.serials[0]);
+    HwDevice *rtc = hw_device_new(hw_goldfish_rtc_get_type(), NULL);
+
+    s->fw_cfg = hw_fw_cfg_new();
+    if (!place(test, TEST, error) || !place(uart, UART, error) || !place(rtc, RTC, error) || !place(s->fw_cfg, FW_CFG, error)) {
+        return false;
+    }
+    connect(s, uart, IRQ_UART);
+    connect(s, rtc, IRQ_RTC);
+    return init_virtio(s, error) && init_flash(s, error);
+}
+
+static bool virt_init(HwMachine *machine, GError **error)
+{
+    HwRvVirt *s = (HwRvVirt *)machine;
+
+    return init_memory(s, error) && init_cpus(s, error) && init_interrupts(s, error) && init_devices(s, error);
+}
+
+/* ---- Booting ---- */
+
+static void write_own_nodes(HwRvVirt *s)
+{
+    HwFdt *fdt = s->parent.fdt;
+    g_autofree char *flash = g_strdup_printf("/flash@%x", FLASH);
+    const uint32_t reg[] = { 0, FLASH, 0, FLASH_SIZE, 0, FLASH + FLASH_SIZE, 0, FLASH_SIZE };
+
+    hw_fdt_set_string(fdt, flash, "compatible", "cfi-flash");
+    hw_fdt_set_cells(fdt, flash, "reg", G_N_ELEMENTS(reg), reg);
+    hw_fdt_set_cell(fdt, flash, "bank-width", 4);
+    hw_fdt_set_string(fdt, "/chosen", "stdout-path", "/soc/serial@10000000");
+}
+
+static bool give_file(HwRvVirt *s, const char *option, const char *path, unsigned size_key, unsigned data_key, GError **error)
+{
+    LoaderFile *file = loader_file_read(path, UINT32_MAX, error);
+    size_t size;
+
+    if (!file) {
+        g_prefix_error(error, "%s: ", option);
+        return false;
+    }
+    size = file->size;
+    hw_fw_cfg_add_number(s->fw_cfg, (uint16_t)size_key, size, 4);
+    hw_fw_cfg_add_item(s->fw_cfg, (uint16_t)data_key, g_bytes_new_take(g_steal_pointer(&file->data), size));
+    loader_file_free(file);
+    return true;
+}
+
+/* -kernel and its company for the firmware in flash. */
+static bool give_kernel(HwRvVirt *s, GError **error)
+{
+    const HwMachineConfig *config = &s->parent.config;
+    size_t len = config->append ? strlen(config->append) + 1 : 0;
+
+    if (!give_file(s, "-kernel", config->kernel, HW_FW_CFG_KERNEL_SIZE, HW_FW_CFG_KERNEL_DATA, error) ||
+        (config->initrd && !give_file(s, "-initrd", config->initrd, HW_FW_CFG_INITRD_SIZE, HW_FW_CFG_INITRD_DATA, error))) {
+        return false;
+    }
+    if (len) {
+        hw_fw_cfg_add_number(s->fw_cfg, HW_FW_CFG_CMDLINE_SIZE, len, 4);
+        hw_fw_cfg_add_item(s->fw_cfg, HW_FW_CFG_CMDLINE_DATA, g_bytes_new(config->append, len));
+    }
+    return true;
+}
+
+static void fill_fw_cfg(HwRvVirt *s)
+{
+    hw_fw_cfg_add_number(s->fw_cfg, HW_FW_CFG_RAM_SIZE, s->parent.config.ram_size, 8);
+    hw_fw_cfg_add_number(s->fw_cfg, HW_FW_CFG_NB_CPUS, s->parent.config.n_cpus, 2);
+    hw_fw_cfg_add_number(s->fw_cfg, HW_FW_CFG_MAX_CPUS, s->parent.config.n_cpus, 2);
+    hw_fw_cfg_add_number(s->fw_cfg, HW_FW_CFG_NOGRAPHIC, 1, 2);
+}
+
+static bool load_guest(HwRvVirt *s, RvBoot *boot, GError **error)
+{
+    if (!rv_boot_check(boot, error) || !rv_boot_fdt_make(boot, "riscv-virtio,menura", "riscv-virtio", error)) {
+        return false;
+    }
+    if (!s->parent.config.dtb) {
+        write_own_nodes(s);
+    }
+    if (s->parent.dumpdtb) {
+        return true;                /* no firmware is needed to look at the tree */
+    }
+    if (!rv_boot_firmware(boot, error)) {
+        return false;
+    }
+    if (hw_pflash_has_drive(s->flash[0])) {
+        boot->next = FLASH;
+        if (!boot->has_firmware) {
+            boot->start = FLASH;
+        }
+        return !s->parent.config.kernel || give_kernel(s, error);
+    }
+    return rv_boot_kernel(boot, error) && rv_boot_initrd(boot, error);
+}
+
+static bool virt_boot(HwMachine *machine, GError **error)
+{
+    HwRvVirt *s = (HwRvVirt *)machine;
+    RvBoot boot = {
+        .machine = machine, .xlen = machine->target->address_bits, .ram_base = DRAM, .ram_size = machine->config.ram_size,
+        .default_firmware = true,
+    };
+    bool ok;
+
+    fill_fw_cfg(s);
+    ok = load_guest(s, &boot, error) && rv_boot_fdt_load(&boot, error) && rv_boot_reset_vector(&boot, MROM, error);
+    rv_boot_clear(&boot);
+    return ok;
+}
+
+/* ---- Type ---- */
+
+static bool set_pflash(HwRvVirt *s, unsigned n, const char *id, GError **error)
+{
+    s->pflash[n] = block_find(id);
+    if (!s->pflash[n]) {
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "no -drive has the id '%s'", id);
+        return false;
+    }
+    return true;
+}
+
+static bool set_pflash0(HwMachine *machine, const char *value, GError **error)
+{
+    return set_pflash((HwRvVirt *)machine, 0, value, error);
+}
+
+static bool set_pflash1(HwMachine *machine, const char *value, GError **error)
+{
+    return set_pflash((HwRvVirt *)machine, 1, value, error);
+}
+
+static const HwMachineProp virt_props[] = {
+    { "pflash0", "id of the drive in flash bank 0", set_pflash0 },
+    { "pflash1", "id of the drive in flash bank 1", set_pflash1 },
+    {},
+};
+
+static void hw_rv_virt_init(HwRvVirt *s)
+{
+    (void)s;
+}
+
+static void hw_rv_virt_class_init(HwRvVirtClass *klass)
+{
+    static const char *const targets[] = { "riscv64", "riscv32", NULL };
+    HwMachineClass *mc = HW_MACHINE_CLASS(klass);
+
+    mc->name = "virt";
+    mc->desc = "RISC-V VirtIO board";
+    mc->targets = targets;
+    mc->max_cpus = MAX_HARTS;
+    mc->default_ram = 128 << 20;
+    mc->min_ram = 4 << 20;
+    mc->max_ram = 64 * GIB;
+    mc->other_memory = MROM_SIZE + HW_N_PFLASH * (uint64_t)FLASH_SIZE;
+    mc->props = virt_props;
+    mc->init = virt_init;
+    mc->boot = virt_boot;
+}
