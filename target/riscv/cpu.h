@@ -69,12 +69,12 @@ typedef struct RvPmpWindow {
     unsigned prot;                  /* MEM_PROT_* */
 } RvPmpWindow;
 
-/* A span of RAM that the last page-table walk read from; see mmu.c. */
+/* Where page tables are: a span of RAM or ROM that the PMP lets S read; see mmu.c. */
 typedef struct RvWalkRam {
-    const void *view;               /* the FlatView it was taken from */
-    uint64_t start, last;           /* guest-physical, inclusive */
+    const void *view;               /* the FlatView it was taken from; NULL: nothing kept */
+    uint64_t start, span;           /* guest-physical; last offset from start at which an entry may begin */
     uint8_t *host;                  /* of start */
-    bool readonly;
+    bool writable;
 } RvWalkRam;
 
 typedef struct RvCpu {
@@ -214,8 +214,19 @@ bool rv_mmu_walk(Cpu *cpu, uint64_t va, MemAccess access, bool debug, TlbFill *f
 
 /* Recomputes the matcher's ranges from pmpcfg and pmpaddr. The caller flushes the TLB. */
 void rv_pmp_update(RvCpu *cpu);
+/* Fills @window with the span around @phys in which @machine (M-mode, else S and U) has the same permissions. */
+void rv_pmp_find(const RvCpu *cpu, uint64_t phys, bool machine, RvPmpWindow *window);
 /* MEM_PROT_* that @priv has at @phys, and in *@window the span around it for which that holds. The window belongs to the CPU. */
-unsigned rv_pmp_lookup(RvCpu *cpu, uint64_t phys, unsigned priv, const RvPmpWindow **window);
+static inline unsigned rv_pmp_lookup(RvCpu *cpu, uint64_t phys, unsigned priv, const RvPmpWindow **window)
+{
+    RvPmpWindow *w = &cpu->pmp_window[priv == RV_PRIV_M];
+
+    if (G_UNLIKELY(phys < w->first || phys > w->last)) {
+        rv_pmp_find(cpu, phys, priv == RV_PRIV_M, w);
+    }
+    *window = w;
+    return w->prot;
+}
 /* The pmpaddr and pmpcfg CSRs: writes that a lock forbids are ignored. @index of a pmpcfg CSR: its first entry. */
 uint64_t rv_pmp_read_cfg(const RvCpu *cpu, unsigned first, unsigned n);
 void rv_pmp_write_cfg(RvCpu *cpu, unsigned first, unsigned n, uint64_t value);

@@ -3,9 +3,9 @@
  * Address translation: Sv32, Sv39, Sv48 and Sv57 page tables with Svnapot, Svpbmt and Svadu, and the PMP check of page-table
  * accesses and of the result (manual: supervisor-level chapter, "Virtual Address Translation Process").
  *
- * Called for each TLB miss, so it is a plain loop over host pointers. The range of RAM that the last table was found in is remembered
- * (RvCpu.walk_ram) together with the flat view it came from; RAM stays where it is, so a view that happens to get an old one's
- * address can at worst hide that this range was unmapped since.
+ * Called for each TLB miss, so it is a plain loop over host pointers. The span of RAM that the last table was found in, cut to what the
+ * PMP lets S read, is kept (RvCpu.walk_ram) together with the flat view it came from; RAM stays where it is, so a view that
+ * happens to get an old one's address can at worst hide that this span was unmapped since.
  *
  * Memory types (Svpbmt) have no effect: guest memory is coherent and ordered as the strongest asks.
  */
@@ -21,6 +21,8 @@ enum {
 #define PTE_PBMT (3ull << 61)
 #define PTE_RESERVED (0x7full << 54)
 #define PTE_PPN (((1ull << 44) - 1) << PTE_PPN_SHIFT)
+/* A pointer to the next table has V and none of the others here. */
+#define PTE_KIND (PTE_V | PTE_R | PTE_W | PTE_X | PTE_U | PTE_A | PTE_D | PTE_N | PTE_PBMT | PTE_RESERVED)
 
 /* One translation on its way. */
 typedef struct Walk {
@@ -48,49 +50,35 @@ static bool access_fault(const Walk *w)
 
 /* ---- Page-table entries in memory ---- */
 
-static bool find_ram(RvWalkRam *ram, const FlatView *view, uint64_t phys)
+/* Makes walk_ram the span around the entry of @size bytes at @phys. False: not RAM or ROM, or the PMP forbids S to read it. */
+static bool find_tables(RvCpu *cpu, const FlatView *view, uint64_t phys, unsigned size)
 {
     const FlatRange *range = memory_find(view, phys);
+    const RvPmpWindow *window;
+    unsigned prot = rv_pmp_lookup(cpu, phys, RV_PRIV_S, &window);
+    uint64_t start, last;
 
-    if (!range || !range->host) {
+    if (!range || !range->host || !(prot & MEM_PROT_R)) {
         return false;
     }
-    *ram = (RvWalkRam){ view, range->start, range->last, range->host, range->readonly };
+    start = MAX(range->start, window->first);
+    last = MIN(range->last, window->last);
+    if (last - phys < size - 1) {
+        return false;
+    }
+    cpu->walk_ram = (RvWalkRam){ view, start, last - start - (size - 1), range->host + (start - range->start),
+                                 !range->readonly && (prot & MEM_PROT_W) };
     return true;
 }
 
-/* Host address of the naturally aligned entry of @size bytes at @phys; NULL: not in RAM, or the PMP forbids S to read it. */
-static void *pte_host(const Walk *w, uint64_t phys, unsigned size)
+/* Sets @bits (A, D) in the entry unless it is no longer @pte. False: it changed, walk again. */
+static bool pte_update(void *host, unsigned size, uint64_t pte, uint64_t bits)
 {
-    RvWalkRam *ram = &w->cpu->walk_ram;
-    const RvPmpWindow *window;
-    const FlatView *view = memory_view();
-
-    if (ram->view != view || phys < ram->start || phys + size - 1 > ram->last) {
-        if (!find_ram(ram, view, phys) || phys + size - 1 > ram->last) {
-            return NULL;
-        }
-    }
-    if (!(rv_pmp_lookup(w->cpu, phys, RV_PRIV_S, &window) & MEM_PROT_R)) {
-        return NULL;
-    }
-    return ram->host + (phys - ram->start);
-}
-
-/* Sets @bits (A, D) in the entry unless it is no longer @pte. False: it changed, walk again. *@fault: it cannot be written. */
-static bool pte_update(const Walk *w, void *host, uint64_t phys, unsigned size, uint64_t pte, uint64_t bits, bool *fault)
-{
-    const RvPmpWindow *window;
+    uint32_t pte32 = (uint32_t)pte;
     bool done;
 
-    *fault = w->cpu->walk_ram.readonly || !(rv_pmp_lookup(w->cpu, phys, RV_PRIV_S, &window) & MEM_PROT_W);
-    if (*fault) {
-        return true;
-    }
     if (size == 4) {
-        uint32_t expected = (uint32_t)pte;
-
-        done = __atomic_compare_exchange_n((uint32_t *)host, &expected, (uint32_t)(pte | bits), false, __ATOMIC_SEQ_CST,
+        done = __atomic_compare_exchange_n((uint32_t *)host, &pte32, (uint32_t)(pte | bits), false, __ATOMIC_SEQ_CST,
                                            __ATOMIC_SEQ_CST);
     } else {
         done = __atomic_compare_exchange_n((uint64_t *)host, &pte, pte | bits, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
@@ -145,14 +133,11 @@ static bool apply_pmp(const Walk *w)
 
 /* ---- The walk ---- */
 
-/* Reserved bits of an entry; @leaf: also what only a pointer must not have. */
-static bool has_reserved(const RvCpu *cpu, uint64_t pte, bool leaf, unsigned level)
+/* Whether the bits above the page number, of which some are set, are an encoding that does not exist (here). */
+static bool leaf_reserved(const RvCpu *cpu, uint64_t pte, unsigned level)
 {
     uint64_t bad = PTE_RESERVED;
 
-    if (!leaf) {
-        return pte & (PTE_RESERVED | PTE_N | PTE_PBMT | PTE_U | PTE_A | PTE_D);
-    }
     if (!(cpu->menvcfg & RV_MENVCFG_PBMTE)) {
         bad |= PTE_PBMT;
     }
@@ -165,78 +150,96 @@ static bool has_reserved(const RvCpu *cpu, uint64_t pte, bool leaf, unsigned lev
     return (pte & PTE_N) && (pte >> PTE_PPN_SHIFT & ((1 << NAPOT_BITS) - 1)) != 1 << (NAPOT_BITS - 1);
 }
 
-/* A valid leaf at @level, whose pages have 12 + shift bits: fills in the translation. False: fault. */
+/* Whether @pte, which is no pointer, is a well-formed leaf. */
+static bool leaf_valid(const RvCpu *cpu, uint64_t pte, unsigned level)
+{
+    if (!(pte & PTE_V) || !(pte & (PTE_R | PTE_X)) || (pte & (PTE_R | PTE_W)) == PTE_W) {
+        return false;
+    }
+    return !(pte & (PTE_N | PTE_PBMT | PTE_RESERVED)) || !leaf_reserved(cpu, pte, level);
+}
+
+/* Fills in the translation of a leaf whose pages have @bits bits. False: fault. */
 static bool leaf_fill(const Walk *w, uint64_t pte, unsigned bits)
 {
-    uint64_t phys = (pte & PTE_PPN) << (12 - PTE_PPN_SHIFT), mask = (1ull << bits) - 1;
+    uint64_t phys = (pte & PTE_PPN) << (12 - PTE_PPN_SHIFT), mask;
     unsigned prot = leaf_prot(w, pte);
 
     if (pte & PTE_N) {
         bits = 12 + NAPOT_BITS;
-        mask = (1ull << bits) - 1;
-        phys &= ~mask;
+        phys &= ~((1ull << bits) - 1);
     }
+    mask = (1ull << bits) - 1;
     if ((phys & mask) || (!w->debug && !(prot & needed_prot(w->access)))) {
         return page_fault(w);
     }
     w->fill->phys = phys | (w->va & mask);
     w->fill->page_bits = (uint8_t)bits;
-    w->fill->prot = (uint8_t)prot;
+    /* A clean page: the first store comes back to set D. */
+    w->fill->prot = (uint8_t)(pte & PTE_D || w->access == MEM_STORE ? prot : prot & ~(unsigned)MEM_PROT_W);
     return true;
 }
 
-/* A and D: sets them, or faults without Svadu. True: done, or (*again) the entry changed meanwhile. */
-static bool leaf_accessed(const Walk *w, void *host, uint64_t phys, unsigned size, uint64_t pte, bool *again)
+/* A or D is missing: sets @missing, or faults without Svadu. (*again) the entry changed meanwhile. */
+static bool leaf_accessed(const Walk *w, void *host, unsigned size, uint64_t pte, uint64_t missing, bool *again)
 {
-    uint64_t missing = (w->access == MEM_STORE ? PTE_A | PTE_D : PTE_A) & ~pte;
-    bool fault;
-
-    *again = false;
-    if (!(pte & PTE_D) && w->access != MEM_STORE) {
-        w->fill->prot &= (uint8_t)~MEM_PROT_W;
-    }
-    if (!missing || w->debug) {
+    if (w->debug) {
         return true;
     }
     if (!(w->cpu->menvcfg & RV_MENVCFG_ADUE)) {
         return page_fault(w);
     }
-    *again = !pte_update(w, host, phys, size, pte, missing, &fault);
-    return !fault || access_fault(w);
+    if (!w->cpu->walk_ram.writable) {
+        return access_fault(w);
+    }
+    *again = !pte_update(host, size, pte, missing);
+    return true;
 }
 
-/* Walks @levels of tables of 1 << @index_bits entries of @size bytes from @table. */
-static inline __attribute__((always_inline)) bool walk_tables(const Walk *w, uint64_t table, unsigned levels, unsigned index_bits,
+/* A leaf at @level was found in @host. */
+static bool walk_leaf(const Walk *w, void *host, unsigned size, uint64_t pte, unsigned level, unsigned bits, bool *again)
+{
+    uint64_t missing = (w->access == MEM_STORE ? PTE_A | PTE_D : PTE_A) & ~pte;
+
+    *again = false;
+    if (!leaf_valid(w->cpu, pte, level)) {
+        return page_fault(w);
+    }
+    if (!leaf_fill(w, pte, bits)) {
+        return false;
+    }
+    if (missing && !leaf_accessed(w, host, size, pte, missing, again)) {
+        return false;
+    }
+    return *again || apply_pmp(w);
+}
+
+/* Walks @levels of tables of 1 << @index_bits entries of @size bytes from @root. */
+static inline __attribute__((always_inline)) bool walk_tables(const Walk *w, uint64_t root, unsigned levels, unsigned index_bits,
                                                               unsigned size)
 {
-    uint64_t root = table, phys, pte;
-    bool again;
+    RvWalkRam *ram = &w->cpu->walk_ram;
+    const FlatView *view = memory_view();
+    uint64_t table = root;
+    bool again, done;
 
     for (unsigned level = levels; level-- > 0;) {
         unsigned shift = 12 + level * index_bits;
+        uint64_t phys = table + (w->va >> shift & ((1u << index_bits) - 1)) * size, pte;
         void *host;
 
-        phys = table + (w->va >> shift & ((1u << index_bits) - 1)) * size;
-        host = pte_host(w, phys, size);
-        if (!host) {
+        if (G_UNLIKELY(phys - ram->start > ram->span || ram->view != view) && !find_tables(w->cpu, view, phys, size)) {
             return access_fault(w);
         }
+        host = ram->host + (phys - ram->start);
         pte = size == 4 ? __atomic_load_n((uint32_t *)host, __ATOMIC_ACQUIRE) : __atomic_load_n((uint64_t *)host, __ATOMIC_ACQUIRE);
-        if (!(pte & PTE_V) || (pte & (PTE_R | PTE_W)) == PTE_W) {
-            return page_fault(w);
-        }
-        if (has_reserved(w->cpu, pte, pte & (PTE_R | PTE_X), level)) {
-            return page_fault(w);
-        }
-        if (!(pte & (PTE_R | PTE_X))) {
+        if ((pte & PTE_KIND) == PTE_V) {
             table = (pte & PTE_PPN) << (12 - PTE_PPN_SHIFT);
             continue;
         }
-        if (!leaf_fill(w, pte, shift) || !leaf_accessed(w, host, phys, size, pte, &again)) {
-            return false;
-        }
+        done = walk_leaf(w, host, size, pte, level, shift, &again);
         if (!again) {
-            return apply_pmp(w);
+            return done;
         }
         table = root;
         level = levels;

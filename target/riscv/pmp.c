@@ -14,6 +14,7 @@
 
 enum { CFG_R = 1, CFG_W = 2, CFG_X = 4, CFG_A_SHIFT = 3, CFG_A = 3 << 3, CFG_L = 0x80, CFG_WRITABLE = 0x9f };
 enum { A_OFF, A_TOR, A_NA4, A_NAPOT };
+enum { PROT_ALL = MEM_PROT_R | MEM_PROT_W | MEM_PROT_X };
 
 static unsigned entry_mode(const RvCpu *cpu, unsigned i)
 {
@@ -56,6 +57,7 @@ void rv_pmp_update(RvCpu *cpu)
     for (unsigned i = 0; i < G_N_ELEMENTS(cpu->pmp_window); i++) {
         cpu->pmp_window[i] = (RvPmpWindow){ .first = 1, .last = 0 };
     }
+    cpu->walk_ram.view = NULL;
 }
 
 /* ---- Matching ---- */
@@ -63,16 +65,16 @@ void rv_pmp_update(RvCpu *cpu)
 static unsigned entry_prot(const RvPmpRange *range, bool machine)
 {
     if (machine && !(range->cfg & CFG_L)) {
-        return MEM_PROT_R | MEM_PROT_W | MEM_PROT_X;
+        return PROT_ALL;
     }
     return (range->cfg & CFG_R ? MEM_PROT_R : 0) | (range->cfg & CFG_W ? MEM_PROT_W : 0) |
            (range->cfg & CFG_X ? MEM_PROT_X : 0);
 }
 
-static RvPmpWindow find_window(const RvCpu *cpu, uint64_t phys, bool machine)
+void rv_pmp_find(const RvCpu *cpu, uint64_t phys, bool machine, RvPmpWindow *w)
 {
-    RvPmpWindow w = { .first = 0, .last = UINT64_MAX };
-
+    /* No entry: M may do all, the others nothing as there are entries (even if all are off). */
+    *w = (RvPmpWindow){ .first = 0, .last = UINT64_MAX, .prot = machine || !rv_cpu_has(cpu, RV_FEATURE_PMP) ? PROT_ALL : 0 };
     for (unsigned i = 0; i < cpu->n_pmp; i++) {
         const RvPmpRange *range = &cpu->pmp[i];
 
@@ -80,30 +82,16 @@ static RvPmpWindow find_window(const RvCpu *cpu, uint64_t phys, bool machine)
             continue;
         }
         if (phys < range->first) {
-            w.last = MIN(w.last, range->first - 1);
+            w->last = MIN(w->last, range->first - 1);
         } else if (phys > range->last) {
-            w.first = MAX(w.first, range->last + 1);
+            w->first = MAX(w->first, range->last + 1);
         } else {
-            w.first = MAX(w.first, range->first);
-            w.last = MIN(w.last, range->last);
-            w.prot = entry_prot(range, machine);
-            return w;
+            w->first = MAX(w->first, range->first);
+            w->last = MIN(w->last, range->last);
+            w->prot = entry_prot(range, machine);
+            return;
         }
     }
-    /* No entry: M may do all, the others nothing as there are entries (even if all are off). */
-    w.prot = machine || !rv_cpu_has(cpu, RV_FEATURE_PMP) ? MEM_PROT_R | MEM_PROT_W | MEM_PROT_X : 0;
-    return w;
-}
-
-unsigned rv_pmp_lookup(RvCpu *cpu, uint64_t phys, unsigned priv, const RvPmpWindow **window)
-{
-    RvPmpWindow *w = &cpu->pmp_window[priv == RV_PRIV_M];
-
-    if (phys < w->first || phys > w->last) {
-        *w = find_window(cpu, phys, priv == RV_PRIV_M);
-    }
-    *window = w;
-    return w->prot;
 }
 
 /* ---- CSRs ---- */

@@ -1218,6 +1218,11 @@ static void test_walk_sv32(void)
     g_assert_cmpuint(fill.page_bits, ==, 22);
     tables[1024 + (va >> 22)] = 0x3fc01000ull >> 2 | V | X | A;
     expect_fault(cpu, va, MEM_FETCH, RV_EXC_FETCH_PAGE);
+    /* A table in the last page of RAM, its last entry. */
+    tables[1024 + (va >> 22)] = (RAM_BASE + RAM_SIZE - 4096u) >> 2 | V;
+    tables[RAM_SIZE / 4 - 1] = 0x80123000u >> 2 | V | R | A;
+    g_assert_true(walk(cpu, va | 0x3ff000, MEM_LOAD, &fill));
+    g_assert_cmphex(fill.phys & ~4095ull, ==, 0x80123000);
     /* Bare: addresses are 32 bits. */
     set_priv(cpu, RV_PRIV_M);
     g_assert_true(walk(cpu, 0xffffffff80000000, MEM_LOAD, &fill));
