@@ -99,7 +99,9 @@ static bool init_interrupts(HwRvVirt *s, GError **error)
 
 static bool init_virtio(HwRvVirt *s, GError **error)
 {
-    for (unsigned i = 0; i < N_VIRTIO; i++) {
+    /* The first -device takes the slot made first, and guests look for devices in the order of the device tree: from the highest
+     * address down, as in QEMU. */
+    for (unsigned i = N_VIRTIO; i-- > 0;) {
         HwDevice *dev = hw_virtio_mmio_new(i);
 
         if (!place(dev, VIRTIO + i * HW_VIRTIO_MMIO_SIZE, error)) {

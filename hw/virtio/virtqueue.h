@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Split virtqueues (virtio 1.2, section 2.7), the device's side: descriptor chains come out as host buffers, used ones go back.
+ *
+ * The guest owns the rings and may write anything into them at any time: every value is read once and checked, and a mistake
+ * breaks the whole device (hw_virtio_fail) until the driver resets it. The rings are reached through host pointers that are looked up again when
+ * the memory map changes. All functions: machine lock held.
+ */
+#ifndef HW_VIRTIO_VIRTQUEUE_H
+#define HW_VIRTIO_VIRTQUEUE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+#include "softmmu/memory.h"
+
+enum { VIRTQUEUE_MAX_SIZE = 1024 };
+
+typedef struct HwVirtio HwVirtio;
+
+typedef struct VirtQueue {
+    HwVirtio *dev;                  /* NULL: the device has no such queue */
+    uint16_t max;                   /* largest size; 0: no such queue */
+
+    /* State (in the device's table). */
+    uint16_t num;                   /* size the driver chose, a power of 2 */
+    bool ready;
+    uint64_t desc, avail, used;     /* guest-physical addresses of the three parts */
+    uint16_t last_avail;            /* the next available entry to look at */
+    uint16_t next_used;             /* the next used entry to fill */
+    uint16_t published;             /* used index that the guest was shown last */
+    bool quiet;                     /* the guest is asked not to notify */
+
+    /* Derived. */
+    uint32_t generation;            /* changes when chains taken before are void */
+    const FlatView *view;           /* for which the pointers are right; NULL: for none */
+    uint8_t *desc_host, *avail_host, *used_host;
+} VirtQueue;
+
+/* A chain: buffers the device reads (out) and, behind them, those it writes (in). */
+typedef struct VirtqElement {
+    uint16_t head;
+    uint32_t generation;
+    int n_out, n_in;
+    struct iovec *out, *in;         /* into iov */
+    uint64_t out_len, in_len;       /* bytes, at most 4 GiB together */
+    struct iovec iov[];
+} VirtqElement;
+
+/* Takes the next available chain; NULL: there is none, or the queue is not usable. The caller frees it with g_free(), after
+ * virtqueue_push(). */
+VirtqElement *virtqueue_pop(VirtQueue *q);
+/* Whether virtqueue_pop() would find a chain. */
+bool virtqueue_has_work(VirtQueue *q);
+/* Gives a chain back, of whose `in` buffers the first @written bytes were written. The guest sees it at virtqueue_publish().
+ * Chains of before a reset are ignored. */
+void virtqueue_push(VirtQueue *q, const VirtqElement *e, uint64_t written);
+/* Shows the guest what was pushed; true: it wants an interrupt for that. */
+bool virtqueue_publish(VirtQueue *q);
+/* Asks the guest to notify of new chains, or not to bother. Look at virtqueue_has_work() after switching it on. */
+void virtqueue_set_notification(VirtQueue *q, bool on);
+/* Looks the rings up; false: they are not usable (the device is failed). */
+bool virtqueue_map(VirtQueue *q);
+/* Forgets pointers and chains; for resets, after the state fields were set. */
+void virtqueue_forget(VirtQueue *q);
+
+/* ---- Buffers of a chain ---- */
+
+/* Copies up to @len bytes from or to offset @at of the buffers; returns what there was. */
+uint64_t virtq_iov_read(const struct iovec *iov, int n, uint64_t at, void *buf, uint64_t len);
+uint64_t virtq_iov_write(const struct iovec *iov, int n, uint64_t at, const void *buf, uint64_t len);
+/* Takes @len bytes (that must be there) off the front or the back, in place. */
+void virtq_iov_trim_front(struct iovec **iov, int *n, uint64_t len);
+void virtq_iov_trim_back(struct iovec *iov, int *n, uint64_t len);
+
+#endif
