@@ -179,13 +179,18 @@ static Timer *take_due(TimerHeap *h, int64_t now)
     return t;
 }
 
-/* Machine lock held. Timers that their callbacks set to the past wait for the next call. */
+/* Machine lock held. Callbacks that set their timers to the past cannot keep it here: it fires no more than were armed at the start. */
 static void run_timers(ClockType clock)
 {
+    TimerHeap *h = &heaps[clock];
     int64_t now = clock_now(clock);
+    unsigned n;
     Timer *t;
 
-    while ((t = take_due(&heaps[clock], now))) {
+    g_mutex_lock(&lock);
+    n = h->timers ? h->timers->len : 0;
+    g_mutex_unlock(&lock);
+    while (n-- && (t = take_due(h, now))) {
         t->fire(t->opaque);
     }
 }
