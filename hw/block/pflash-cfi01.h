@@ -13,8 +13,8 @@ GType hw_pflash_get_type(void);
 enum { HW_PFLASH_SECTOR = 256 * 1024 };    /* bytes of the bank that one erase command clears */
 
 /* A bank of @size bytes (a multiple of HW_PFLASH_SECTOR), not yet realized; @name for listings and the device tree ("virt.flash0"),
- * borrowed. @blk (borrowed, may be NULL: contents live in memory only) fills it from its start: a file longer than the bank is an
- * error, the rest of the bank behind a shorter one is erased (0xff) and cannot be programmed for good. One window, no interrupt.
+ * borrowed. @blk (borrowed, NULL: the bank is all zeroes and its contents live in memory only) fills it from its start: a file
+ * longer than the bank is an error; what is behind a shorter one is erased (0xff) and locked. One window, no interrupt.
  * The machine writes the device-tree node, since one node may describe several banks. */
 HwDevice *hw_pflash_new(const char *name, uint64_t size, BlockBackend *blk);
 /* Whether a drive fills the bank. */
