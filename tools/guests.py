@@ -75,6 +75,7 @@ class Guests:
         self.cache, self.arch, self.table, self.emulator = cache, arch, ARCHES[arch], emulator
         self.archive = Archive(cache, self.table["suite"], arch)
         self.folder = os.path.join(cache, "images", arch)
+        self.held = set()
         self.image = self.table["kernel"][2]
         self.builders = {
             self.image: self.build_kernel, "initramfs.cpio": self.build_initramfs, "demo.img": self.build_demo,
@@ -92,16 +93,22 @@ class Guests:
         return [*self.builders, *self.table["files"]]
 
     @contextlib.contextmanager
-    def lock(self):
-        """One process at a time builds."""
+    def lock(self, name):
+        """One process at a time builds; rootfs.img has a lock of its own, as it takes long."""
+        kind = "rootfs.lock" if name == "rootfs.img" else "build.lock"
+        if kind in self.held:
+            yield
+            return
         os.makedirs(self.folder, exist_ok=True)
-        with open(os.path.join(self.cache, "lock"), "w", encoding="utf-8") as f:
+        with open(os.path.join(self.cache, kind), "w", encoding="utf-8") as f:
             try:
                 fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 say("waiting for another tools/guests.py")
                 fcntl.flock(f, fcntl.LOCK_EX)
+            self.held.add(kind)
             yield
+            self.held.remove(kind)
 
     def is_current(self, name):
         """There, and made by today's recipe."""
@@ -118,19 +125,32 @@ class Guests:
         if name not in self.names():
             raise GuestError(f"{name}: no such guest file; there are {', '.join(self.names())}")
         if not self.is_current(name):
-            say(f"making {self.file(name)}")
-            if name in self.builders:
-                self.builders[name](self.file(name))
-            else:
-                self.copy(self.from_package(*self.table["files"][name]), self.file(name))
-            if name in SOURCES:
-                with open(self.file("." + name + ".recipe"), "w", encoding="utf-8") as f:
-                    f.write(recipe(name))
+            with self.lock(name):
+                if not self.is_current(name):
+                    self.build(name)
         return self.file(name)
+
+    def build(self, name):
+        say(f"making {self.file(name)}")
+        if name in self.builders:
+            self.builders[name](self.file(name))
+        else:
+            self.copy(self.from_package(*self.table["files"][name]), self.file(name))
+            self.offer(name)
+        if name in SOURCES:
+            with open(self.file("." + name + ".recipe"), "w", encoding="utf-8") as f:
+                f.write(recipe(name))
 
     def copy(self, source, out):
         shutil.copyfile(source, out + ".part")
         os.rename(out + ".part", out)
+
+    def offer(self, name):
+        """Links firmware into the cache's top folder, where the emulator looks for its default."""
+        link = os.path.join(self.cache, name)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(link)
+        os.symlink(os.path.relpath(self.file(name), self.cache), link)
 
     def from_package(self, package, path):
         return os.path.join(self.archive.unpack(package), path)
@@ -218,18 +238,19 @@ def main():
     if args.verb == "list":
         guests.show()
         return
-    with guests.lock():
-        if args.verb == "update":
+    if args.verb == "update":
+        with guests.lock("update"):
             guests.update()
-        elif args.verb == "path":
-            for name in args.more:
-                print(guests.make(name))
-        else:
-            for verb in [args.verb, *args.more]:
-                if verb not in guests.groups:
-                    raise GuestError(f"{verb}: unknown; one of path, list, update, {', '.join(guests.groups)}")
-                for name in guests.groups[verb]:
-                    guests.make(name)
+        return
+    if args.verb == "path":
+        for name in args.more:
+            print(guests.make(name), flush=True)
+        return
+    for verb in [args.verb, *args.more]:
+        if verb not in guests.groups:
+            raise GuestError(f"{verb}: unknown; one of path, list, update, {', '.join(guests.groups)}")
+        for name in guests.groups[verb]:
+            guests.make(name)
 
 
 if __name__ == "__main__":

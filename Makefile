@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Shorthands. The build itself is meson's (./configure sets it up); what is tested is listed in tests/meson.build.
+BUILD = build
+
+.PHONY: all demo check check-quick check-asan check-tsan bench format clean distclean
+
+all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD)
+
+$(BUILD)/build.ninja:
+	@./configure --build $(BUILD)
+
+demo: all
+	@tools/install-deps.sh guests
+	@python3 tools/demo.py --build $(BUILD)
+
+# Everything. Ends with the line "N passed, N failed".
+check: all
+	@tools/install-deps.sh guests test
+	@python3 tools/guests.py kernel firmware initramfs demo-disk esp
+	@python3 tests/run.py $(BUILD)
+
+# What needs no guests and no patience.
+check-quick: all
+	@python3 tests/run.py $(BUILD) --suite quick
+
+check-asan check-tsan: check-%:
+	@[ -e build-$*/build.ninja ] || ./configure --$*
+	@ninja -C build-$*
+	@tools/install-deps.sh guests test
+	@python3 tools/guests.py kernel firmware initramfs demo-disk
+	@python3 tests/run.py build-$* --suite quick --suite boot
+
+bench: all
+	@tools/install-deps.sh guests bench
+	@python3 bench/run.py --menura $(BUILD)/menura-system-riscv64
+
+format:
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+clean:
+	@[ ! -e $(BUILD)/build.ninja ] || ninja -C $(BUILD) -t clean
+
+distclean:
+	rm -rf build build-debug build-asan build-tsan
