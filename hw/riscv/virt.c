@@ -32,7 +32,7 @@ typedef struct HwRvVirt {
     HwMachine parent;
     MemoryRegion dram, mrom;
     HwDevice *clint, *plic, *fw_cfg, *flash[HW_N_PFLASH];
-    BlockBackend *pflash[HW_N_PFLASH];
+    char *pflash[HW_N_PFLASH];      /* -M pflash0=ID: a -drive's id */
 } HwRvVirt;
 
 typedef struct HwRvVirtClass { HwMachineClass parent; } HwRvVirtClass;
@@ -112,13 +112,30 @@ static bool init_virtio(HwRvVirt *s, GError **error)
     return true;
 }
 
+/* The drive of bank @n (NULL: none) by -M pflash0=ID or -drive if=pflash. */
+static bool find_pflash(HwRvVirt *s, unsigned n, BlockBackend **blk, GError **error)
+{
+    *blk = s->parent.config.pflash[n];
+    if (s->pflash[n]) {
+        *blk = block_find(s->pflash[n]);
+        if (!*blk) {
+            g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-M virt: pflash%u: no -drive has the id '%s'", n,
+                        s->pflash[n]);
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool init_flash(HwRvVirt *s, GError **error)
 {
     static const char *const names[HW_N_PFLASH] = { "virt.flash0", "virt.flash1" };
+    BlockBackend *blk;
 
     for (unsigned i = 0; i < HW_N_PFLASH; i++) {
-        BlockBackend *blk = s->pflash[i] ? s->pflash[i] : s->parent.config.pflash[i];
-
+        if (!find_pflash(s, i, &blk, error)) {
+            return false;
+        }
         s->flash[i] = hw_pflash_new(names[i], FLASH_SIZE, blk);
         if (!place(s->flash[i], FLASH + (uint64_t)i * FLASH_SIZE, error)) {
             return false;
@@ -247,11 +264,8 @@ static bool virt_boot(HwMachine *machine, GError **error)
 
 static bool set_pflash(HwRvVirt *s, unsigned n, const char *id, GError **error)
 {
-    s->pflash[n] = block_find(id);
-    if (!s->pflash[n]) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "no -drive has the id '%s'", id);
-        return false;
-    }
+    g_free(s->pflash[n]);
+    s->pflash[n] = g_strdup(id);
     return true;
 }
 
