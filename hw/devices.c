@@ -1,25 +1,33 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The one list of all device models, which -device, its help and the test of all devices read. */
 #include <string.h>
+#include "hw/block/pflash-cfi01.h"
 #include "hw/char/serial-16550.h"
 #include "hw/core/device.h"
 #include "hw/intc/clint.h"
 #include "hw/intc/plic.h"
 #include "hw/misc/htif.h"
 #include "hw/misc/sifive-test.h"
+#include "hw/nvram/fw-cfg.h"
 #include "hw/rtc/goldfish-rtc.h"
 #include "hw/virtio/virtio-blk.h"
+#include "hw/virtio/virtio-console.h"
 #include "hw/virtio/virtio-mmio.h"
+#include "hw/virtio/virtio-rng.h"
 
 static GType (*const getters[])(void) = {
     hw_clint_get_type,
+    hw_fw_cfg_get_type,
     hw_goldfish_rtc_get_type,
     hw_htif_get_type,
+    hw_pflash_get_type,
     hw_plic_get_type,
     hw_serial_get_type,
     hw_sifive_test_get_type,
     hw_virtio_blk_get_type,
+    hw_virtio_console_get_type,
     hw_virtio_mmio_get_type,
+    hw_virtio_rng_get_type,
 };
 
 const GType *hw_device_types(unsigned *n)

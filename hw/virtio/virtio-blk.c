@@ -286,16 +286,15 @@ static bool blk_kick(HwVirtio *dev, unsigned n)
 {
     HwVirtioBlk *s = (HwVirtioBlk *)dev;
     VirtQueue *q = &dev->queues[0];
-    VirtqElement *e;
+    bool more = true;
 
-    for (unsigned i = 0; i < q->num; i++) {
-        e = virtqueue_pop(q);
-        if (!e || !handle(s, e)) {
-            break;
-        }
+    for (unsigned i = 0; i < q->num && more; i++) {
+        VirtqElement *e = virtqueue_pop(q);
+
+        more = e ? handle(s, e) : virtqueue_arm(q);
     }
     hw_virtio_publish(dev, 0);
-    return virtqueue_has_work(q);
+    return more;
 }
 
 static void blk_stop(HwVirtio *dev)

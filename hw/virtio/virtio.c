@@ -213,7 +213,6 @@ void hw_virtio_set_queue_ready(HwVirtio *dev, uint32_t n, bool ready)
     virtqueue_forget(q);
     q->ready = ready;
     q->last_avail = q->next_used = q->published = 0;
-    q->quiet = false;
     if (ready) {
         virtqueue_map(q);
     }
@@ -293,7 +292,6 @@ static const StateField queue_state[] = {
     HW_FIELD(VirtQueue, last_avail, STATE_U16, 0, "next available entry"),
     HW_FIELD(VirtQueue, next_used, STATE_U16, 0, "next used entry"),
     HW_FIELD(VirtQueue, published, STATE_U16, 0, "used index shown to the driver"),
-    HW_FIELD(VirtQueue, quiet, STATE_BOOL, 0, "notifications switched off"),
 };
 
 void hw_virtio_class_bind_state(HwVirtioClass *klass, const StateField *own)

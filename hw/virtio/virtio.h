@@ -44,7 +44,8 @@ typedef struct HwVirtioClass {
     void (*config_read)(HwVirtio *dev, uint8_t *config);
     /* The driver wrote @size bytes at @offset (within config_size); NULL: nothing is writable. */
     void (*config_write)(HwVirtio *dev, uint32_t offset, uint32_t value, unsigned size);
-    /* There may be work in queue @n. Takes at most as many chains as the queue has entries; true: call again soon. */
+    /* There may be work in queue @n. Takes at most as many chains as the queue has entries and then returns true, to be called
+     * again soon; false: the queue was empty and is armed. */
     bool (*kick)(HwVirtio *dev, unsigned n);
     /* Before a reset: waits until no chain is in use. May be NULL. */
     void (*stop)(HwVirtio *dev);

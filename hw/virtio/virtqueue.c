@@ -12,7 +12,7 @@
 #include "hw/virtio/virtio.h"
 
 enum { DESC_SIZE = 16, DESC_NEXT = 1, DESC_WRITE = 2, DESC_INDIRECT = 4 };
-enum { AVAIL_NO_INTERRUPT = 1, USED_NO_NOTIFY = 1 };
+enum { AVAIL_NO_INTERRUPT = 1 };
 enum { RING = 4, USED_ELEM = 8 };   /* both rings begin with flags and index */
 
 typedef struct Desc {
@@ -137,19 +137,19 @@ static uint8_t *avail_event(const VirtQueue *q)
     return q->used_host + RING + USED_ELEM * q->num;
 }
 
-void virtqueue_set_notification(VirtQueue *q, bool on)
+/* Until it is armed again, the driver's next chains lie behind the index it is asked to notify at: it stays quiet while the device is
+ * at work. Without event indices it always notifies. */
+bool virtqueue_arm(VirtQueue *q)
 {
-    q->quiet = !on;
     if (!is_usable(q)) {
-        return;
+        return false;
     }
-    if (!hw_virtio_has(q->dev, VIRTIO_F_EVENT_IDX)) {
-        put16(q->used_host, on ? 0 : USED_NO_NOTIFY);
-    } else if (on) {
+    if (hw_virtio_has(q->dev, VIRTIO_F_EVENT_IDX)) {
         put16(avail_event(q), q->last_avail);
+        /* The driver must see this, or the next look at the ring its chain. */
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
     }
-    /* The request must be seen before the caller looks at the ring for the last time. */
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    return count_available(q) > 0;
 }
 
 /* ---- Taking chains ---- */
@@ -271,9 +271,6 @@ VirtqElement *virtqueue_pop(VirtQueue *q)
         return NULL;
     }
     q->last_avail++;
-    if (!q->quiet && hw_virtio_has(q->dev, VIRTIO_F_EVENT_IDX)) {
-        put16(avail_event(q), q->last_avail);
-    }
     return make_element(&c, head);
 }
 

@@ -29,7 +29,6 @@ typedef struct VirtQueue {
     uint16_t last_avail;            /* the next available entry to look at */
     uint16_t next_used;             /* the next used entry to fill */
     uint16_t published;             /* used index that the guest was shown last */
-    bool quiet;                     /* the guest is asked not to notify */
 
     /* Derived. */
     uint32_t generation;            /* changes when chains taken before are void */
@@ -57,8 +56,9 @@ bool virtqueue_has_work(VirtQueue *q);
 void virtqueue_push(VirtQueue *q, const VirtqElement *e, uint64_t written);
 /* Shows the guest what was pushed; true: it wants an interrupt for that. */
 bool virtqueue_publish(VirtQueue *q);
-/* Asks the guest to notify of new chains, or not to bother. Look at virtqueue_has_work() after switching it on. */
-void virtqueue_set_notification(VirtQueue *q, bool on);
+/* Asks the driver to notify of the next chain it adds; true: there is one already. To be called before a device that found the
+ * queue empty turns away from it. */
+bool virtqueue_arm(VirtQueue *q);
 /* Looks the rings up; false: they are not usable (the device is failed). */
 bool virtqueue_map(VirtQueue *q);
 /* Forgets pointers and chains; for resets, after the state fields were set. */
