@@ -117,7 +117,9 @@ static void serial_event(void *opaque, ChardevEvent event)
     }
 }
 
-static const ChardevFrontend serial_frontend = { serial_can_read, serial_receive, serial_event };
+static const ChardevFrontend serial_frontend = {
+    .can_read = serial_can_read, .read = serial_receive, .event = serial_event,
+};
 
 /* ---- Registers ---- */
 
