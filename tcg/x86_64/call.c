@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Calls of the target's helpers.
+ *
+ * A helper that sees guest registers or may fault goes through the thunk CALL_STATE, which preserves all host registers and
+ * writes the pinned ones back (thunks.c). Any other is called straight from the block: what lives in temporaries is stored,
+ * pinned registers that C does not preserve are kept in their slots meanwhile.
+ */
+#include "tcg/x86_64/x86-priv.h"
+
+enum {
+    CALLER_SAVED = 1 << X86_R8 | 1 << X86_R9 | 1 << X86_R10 | 1 << X86_R11,
+    N_ARGS_MAX = 3,
+};
+
+static const int8_t arg_regs[N_ARGS_MAX + 1] = { X86_RSI, X86_RDX, X86_RCX, X86_R8 };
+
+/* ---- Straight calls ---- */
+
+void x86_move_pins(X86Asm *as, const IrTarget *target, const int16_t guest_of[X86_N_REGS],
+                   uint32_t which, uint32_t op)
+{
+    for (; which; which &= which - 1) {
+        int reg = __builtin_ctz(which);
+        const IrReg *r = &target->regs[guest_of[reg]];
+
+        x86_rm(as, op | x86_w((IrType)r->type), reg, x86_cpu(r->offset));
+    }
+}
+
+typedef struct ArgMoves {
+    int8_t from[N_ARGS_MAX]; /* register, or X86_NO_REG: done or not in a register */
+    unsigned n;
+} ArgMoves;
+
+static bool is_source(const ArgMoves *m, int reg, unsigned except)
+{
+    for (unsigned i = 0; i < m->n; i++) {
+        if (i != except && m->from[i] == reg) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One move whose destination no other needs as a source; else one exchange. False: all done. */
+static bool move_one(TcgCompiler *c, ArgMoves *m)
+{
+    int cycle = -1;
+
+    for (unsigned i = 0; i < m->n; i++) {
+        if (m->from[i] < 0 || m->from[i] == arg_regs[i]) {
+            m->from[i] = X86_NO_REG;
+        } else if (!is_source(m, arg_regs[i], i)) {
+            x86_mov_rr(&c->as, arg_regs[i], m->from[i]);
+            m->from[i] = X86_NO_REG;
+            return true;
+        } else {
+            cycle = (int)i;
+        }
+    }
+    if (cycle < 0) {
+        return false;
+    }
+    x86_rr(&c->as, X86_XCHG | X86_W, arg_regs[cycle], m->from[cycle]);
+    for (unsigned i = 0; i < m->n; i++) {
+        if (i != (unsigned)cycle && m->from[i] == arg_regs[cycle]) {
+            m->from[i] = m->from[cycle];
+        }
+    }
+    m->from[cycle] = X86_NO_REG;
+    return true;
+}
+
+static void move_args(TcgCompiler *c, const IrHelper *helper, const IrVal args[N_ARGS_MAX])
+{
+    ArgMoves m = { .n = helper->n_args };
+    bool in_reg[N_ARGS_MAX];
+
+    for (unsigned i = 0; i < m.n; i++) {
+        m.from[i] = c->vals[args[i]].reg;
+        in_reg[i] = m.from[i] >= 0;
+    }
+    while (move_one(c, &m)) {}
+    for (unsigned i = 0; i < m.n; i++) {
+        if (!in_reg[i]) {
+            x86_load_to(c, arg_regs[i], args[i]);
+        } else if (helper->args[i] == IR_I32 && !(c->vals[args[i]].flags & X86_VAL_ZEXT)) {
+            x86_rr(&c->as, X86_MOV, arg_regs[i], arg_regs[i]);
+        }
+    }
+}
+
+static int emit_call_straight(TcgCompiler *c, const IrInsn *in, const IrHelper *helper)
+{
+    const IrVal args[N_ARGS_MAX] = { in->a, in->b, in->c };
+    uint32_t kept = c->pinned & CALLER_SAVED;
+
+    x86_save_temps(c);
+    c->locked |= X86_TEMPS; /* nothing may be loaded but to where it is wanted */
+    x86_move_pins(&c->as, c->abi->target, c->guest_of, kept, X86_MOV_MR);
+    move_args(c, helper, args);
+    x86_mov_ri(&c->as, arg_regs[helper->n_args], in->imm >> 32);
+    x86_mov_rr(&c->as, X86_RDI, X86_CPU);
+    x86_rm(&c->as, X86_MOV | X86_W, X86_RAX, x86_cpu(c->abi->helper_table));
+    x86_rm(&c->as, X86_G5, X86_G5_CALL, x86_mem(X86_RAX, (int32_t)(8 * (uint32_t)in->imm)));
+    x86_drop_temps(c);
+    x86_move_pins(&c->as, c->abi->target, c->guest_of, kept, X86_MOV);
+    if (helper->ret == IR_I32) {
+        x86_rr(&c->as, X86_MOV, X86_RAX, X86_RAX);
+    }
+    return helper->ret == IR_VOID ? X86_NO_REG : X86_RAX;
+}
+
+/* ---- Calls that see the guest's state ---- */
+
+static void store_arg(TcgCompiler *c, unsigned n, IrVal v, IrType type)
+{
+    uint32_t to = x86_arg(c, n);
+
+    if (c->insns[v].op == IR_CONST) {
+        x86_store_imm32(c, to, (uint32_t)c->insns[v].imm);
+        x86_store_imm32(c, to + 4, type == IR_I32 ? 0 : (uint32_t)(c->insns[v].imm >> 32));
+        return;
+    }
+    x86_rm(&c->as, X86_MOV_MR | x86_w(type), x86_use(c, v), x86_cpu(to));
+    if (type == IR_I32) {
+        x86_store_imm32(c, to + 4, 0);
+    }
+}
+
+static int emit_call_state(TcgCompiler *c, const IrInsn *in, const IrHelper *helper)
+{
+    const IrVal args[N_ARGS_MAX] = { in->a, in->b, in->c };
+    int d;
+
+    if (helper->flags & IR_HELPER_WRITES) {
+        x86_forget_guest(c);
+        c->locked = 0;
+    }
+    for (unsigned i = 0; i < helper->n_args; i++) {
+        store_arg(c, i, args[i], (IrType)helper->args[i]);
+        c->locked = 0;
+    }
+    x86_store_imm32(c, x86_arg(c, helper->n_args), (uint32_t)(in->imm >> 32));
+    x86_store_imm32(c, x86_arg(c, 3) + 4, (uint32_t)in->imm);
+    x86_call_fn(&c->as, c->abi, TCG_THUNK_CALL_STATE);
+    x86_site(c, TCG_SITE_FAULT, c->insn_offset, c->insn_word, c->insn_no);
+    if (helper->ret == IR_VOID || !c->vals[c->at].last) {
+        return X86_NO_REG;
+    }
+    d = x86_dest(c, X86_NO_REG);
+    x86_rm(&c->as, X86_MOV | x86_w((IrType)helper->ret), d, x86_cpu(x86_arg(c, 0)));
+    return d;
+}
+
+int x86_emit_call(TcgCompiler *c, const IrInsn *in)
+{
+    const IrHelper *helper = &c->abi->target->helpers[(uint32_t)in->imm];
+
+    if (helper->flags & (IR_HELPER_READS | IR_HELPER_WRITES | IR_HELPER_FAULTS)) {
+        return emit_call_state(c, in, helper);
+    }
+    return emit_call_straight(c, in, helper);
+}

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * x86-64 instruction bytes. Nothing here chooses anything: callers say which instruction with which operands, these functions
+ * write it (Intel SDM volume 2, chapter 2: prefixes, REX, VEX, ModRM, SIB).
+ *
+ * An instruction is named by an opcode word: opcode byte, opcode map, mandatory prefix, operand-size bits. The caller
+ * guarantees room in the buffer: no instruction is longer than 15 bytes.
+ */
+#ifndef TCG_X86_64_ENC_H
+#define TCG_X86_64_ENC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+enum {
+    X86_RAX,
+    X86_RCX,
+    X86_RDX,
+    X86_RBX,
+    X86_RSP,
+    X86_RBP,
+    X86_RSI,
+    X86_RDI,
+    X86_R8,
+    X86_R9,
+    X86_R10,
+    X86_R11,
+    X86_R12,
+    X86_R13,
+    X86_R14,
+    X86_R15,
+    X86_N_REGS,
+    X86_NO_REG = -1
+};
+
+/* Parts of an opcode word. */
+enum {
+    X86_0F = 1 << 8,
+    X86_0F38 = 2 << 8,
+    X86_0F3A = 3 << 8,
+    X86_P66 = 1 << 12,
+    X86_PF3 = 2 << 12,
+    X86_PF2 = 3 << 12,
+    X86_W = 1 << 16,    /* 64-bit operands */
+    X86_REG8 = 1 << 17, /* the reg operand is a byte register */
+    X86_RM8 = 1 << 18,  /* a register in the r/m place is a byte register */
+};
+
+/* Opcode words; "reg, r/m" unless said otherwise. */
+enum {
+    X86_ADD = 0x03,
+    X86_OR = 0x0b,
+    X86_AND = 0x23,
+    X86_SUB = 0x2b,
+    X86_XOR = 0x33,
+    X86_CMP = 0x3b,
+    X86_ADD_MR = 0x01, /* r/m, reg: a memory destination */
+    X86_TEST = 0x85,
+    X86_MOV = 0x8b,
+    X86_MOV_MR = 0x89,
+    X86_XCHG = 0x87,
+    X86_MOV8_MR = 0x88 | X86_REG8 | X86_RM8,
+    X86_MOV16_MR = 0x89 | X86_P66,
+    X86_LEA = 0x8d,
+    X86_MOVSXD = 0x63 | X86_W,
+    X86_MOVZX8 = 0xb6 | X86_0F | X86_RM8,
+    X86_MOVZX16 = 0xb7 | X86_0F,
+    X86_MOVSX8 = 0xbe | X86_0F | X86_RM8,
+    X86_MOVSX16 = 0xbf | X86_0F,
+    X86_IMUL = 0xaf | X86_0F,
+    X86_IMUL_I32 = 0x69,
+    X86_IMUL_I8 = 0x6b,
+    X86_CMOV = 0x40 | X86_0F,            /* + condition */
+    X86_SETCC = 0x90 | X86_0F | X86_RM8, /* + condition; r/m only */
+    X86_BSF = 0xbc | X86_0F,
+    X86_BSR = 0xbd | X86_0F,
+    X86_TZCNT = 0xbc | X86_0F | X86_PF3,
+    X86_LZCNT = 0xbd | X86_0F | X86_PF3,
+    X86_POPCNT = 0xb8 | X86_0F | X86_PF3,
+    X86_MOVBE = 0xf0 | X86_0F38,
+    X86_MOVBE_MR = 0xf1 | X86_0F38,
+    X86_MOVBE16 = 0xf0 | X86_0F38 | X86_P66,
+    X86_MOVBE16_MR = 0xf1 | X86_0F38 | X86_P66,
+    /* groups: the reg field is part of the opcode */
+    X86_G1_I32 = 0x81,
+    X86_G1_I8 = 0x83, /* X86_G1_* */
+    X86_G2_I8 = 0xc1,
+    X86_G2_1 = 0xd1,
+    X86_G2_CL = 0xd3,          /* X86_G2_* */
+    X86_G3 = 0xf7,             /* X86_G3_* */
+    X86_G5 = 0xff,             /* X86_G5_* */
+    X86_G8_I8 = 0xba | X86_0F, /* X86_G8_* */
+    X86_MOV_MI = 0xc7,         /* r/m, imm32; reg field 0 */
+    X86_MOV8_MI = 0xc6,
+    X86_MOV16_MI = 0xc7 | X86_P66,
+    X86_POP_M = 0x8f, /* r/m; reg field 0 */
+    /* VEX only: X86_ANDN d, ~v, r/m; shifts d, r/m, v; X86_MULX high, low(v), r/m */
+    X86_ANDN = 0xf2 | X86_0F38,
+    X86_SHLX = 0xf7 | X86_0F38 | X86_P66,
+    X86_SARX = 0xf7 | X86_0F38 | X86_PF3,
+    X86_SHRX = 0xf7 | X86_0F38 | X86_PF2,
+    X86_MULX = 0xf6 | X86_0F38 | X86_PF2,
+    X86_RORX = 0xf0 | X86_0F3A | X86_PF2,
+    /* xmm: the register operands are vector registers where the manual says so */
+    X86_MOVQ_X = 0x6e | X86_0F | X86_P66 | X86_W, /* xmm, r64 */
+    X86_MOVQ_R = 0x7e | X86_0F | X86_P66 | X86_W, /* xmm (reg), r64 (r/m) */
+    X86_PCLMUL = 0x44 | X86_0F3A | X86_P66,       /* xmm, xmm, imm8 */
+    X86_PSRLDQ = 0x73 | X86_0F | X86_P66,         /* /3 ib */
+};
+
+enum {
+    X86_G1_ADD,
+    X86_G1_OR,
+    X86_G1_ADC,
+    X86_G1_SBB,
+    X86_G1_AND,
+    X86_G1_SUB,
+    X86_G1_XOR,
+    X86_G1_CMP
+};
+enum { X86_G2_ROL, X86_G2_ROR, X86_G2_RCL, X86_G2_RCR, X86_G2_SHL, X86_G2_SHR, X86_G2_SAR = 7 };
+enum { X86_G3_TEST, X86_G3_NOT = 2, X86_G3_NEG, X86_G3_MUL, X86_G3_IMUL, X86_G3_DIV, X86_G3_IDIV };
+enum { X86_G5_INC, X86_G5_DEC, X86_G5_CALL, X86_G5_JMP = 4 };
+enum { X86_G8_BTS = 5, X86_G8_BTR, X86_G8_BTC };
+
+/* Conditions of jcc, setcc, cmovcc. */
+enum {
+    X86_CC_O,
+    X86_CC_NO,
+    X86_CC_B,
+    X86_CC_AE,
+    X86_CC_E,
+    X86_CC_NE,
+    X86_CC_BE,
+    X86_CC_A,
+    X86_CC_S,
+    X86_CC_NS,
+    X86_CC_P,
+    X86_CC_NP,
+    X86_CC_L,
+    X86_CC_GE,
+    X86_CC_LE,
+    X86_CC_G
+};
+
+typedef struct X86Asm {
+    uint8_t *p;
+} X86Asm;
+
+/* [base + (index << scale) + disp]; X86_NO_REG for none. The index is never rsp. */
+typedef struct X86Mem {
+    int8_t base, index;
+    uint8_t scale;
+    int32_t disp;
+} X86Mem;
+
+static inline X86Mem x86_mem(int base, int32_t disp)
+{
+    return (X86Mem){ (int8_t)base, X86_NO_REG, 0, disp };
+}
+
+static inline X86Mem x86_mem_index(int base, int index, unsigned scale, int32_t disp)
+{
+    return (X86Mem){ (int8_t)base, (int8_t)index, (uint8_t)scale, disp };
+}
+
+static inline void x86_put8(X86Asm *as, unsigned v)
+{
+    *as->p++ = (uint8_t)v;
+}
+
+static inline void x86_put32(X86Asm *as, uint32_t v)
+{
+    memcpy(as->p, &v, 4);
+    as->p += 4;
+}
+
+static inline void x86_put64(X86Asm *as, uint64_t v)
+{
+    memcpy(as->p, &v, 8);
+    as->p += 8;
+}
+
+/* Prefixes, REX and opcode. Register numbers 0-15 (0 where there is none); @force: a REX prefix even if empty (sil, dil). */
+static inline void x86_put_opcode(X86Asm *as, uint32_t op, int reg, int index, int rm, bool force)
+{
+    unsigned rex = (op & X86_W ? 8 : 0) | (reg & 8) >> 1 | (index & 8) >> 2 | (rm & 8) >> 3;
+    unsigned prefix = op >> 12 & 3, map = op >> 8 & 3;
+
+    if (prefix) {
+        x86_put8(as, prefix == 1 ? 0x66 : 0xf5 - prefix);
+    }
+    if (rex || force) {
+        x86_put8(as, 0x40 | rex);
+    }
+    if (map) {
+        x86_put8(as, 0x0f);
+        if (map > 1) {
+            x86_put8(as, map == 2 ? 0x38 : 0x3a);
+        }
+    }
+    x86_put8(as, op);
+}
+
+static inline void x86_put_vex(X86Asm *as, uint32_t op, int reg, int v, int index, int rm)
+{
+    x86_put8(as, 0xc4);
+    x86_put8(as, ((~reg & 8) << 4) | ((~index & 8) << 3) | ((~rm & 8) << 2) | (op >> 8 & 3));
+    x86_put8(as, (op & X86_W ? 0x80 : 0) | (~v & 15) << 3 | (op >> 12 & 3));
+    x86_put8(as, op);
+}
+
+static inline void x86_put_modrm_reg(X86Asm *as, int reg, int rm)
+{
+    x86_put8(as, 0xc0 | (reg & 7) << 3 | (rm & 7));
+}
+
+static inline void x86_put_modrm_mem(X86Asm *as, int reg, X86Mem m)
+{
+    unsigned field = (unsigned)(reg & 7) << 3;
+    unsigned mod;
+
+    if (m.base < 0) { /* [index << scale + disp32] or [disp32] */
+        x86_put8(as, field | 4);
+        x86_put8(as, (unsigned)m.scale << 6 | (m.index < 0 ? 4 : (unsigned)(m.index & 7)) << 3 | 5);
+        x86_put32(as, (uint32_t)m.disp);
+        return;
+    }
+    mod = m.disp == 0 && (m.base & 7) != X86_RBP ? 0 : m.disp == (int8_t)m.disp ? 1 : 2;
+    if (m.index >= 0 || (m.base & 7) == X86_RSP) {
+        x86_put8(as, mod << 6 | field | 4);
+        x86_put8(as, (unsigned)m.scale << 6 | (m.index < 0 ? 4 : (unsigned)(m.index & 7)) << 3 |
+                         (unsigned)(m.base & 7));
+    } else {
+        x86_put8(as, mod << 6 | field | (unsigned)(m.base & 7));
+    }
+    if (mod == 1) {
+        x86_put8(as, (uint8_t)m.disp);
+    } else if (mod == 2) {
+        x86_put32(as, (uint32_t)m.disp);
+    }
+}
+
+/* op reg, rm  (or op rm for groups, @reg being the group's number). */
+static inline void x86_rr(X86Asm *as, uint32_t op, int reg, int rm)
+{
+    bool force = (op & X86_REG8 && reg >= X86_RSP && reg <= X86_RDI) ||
+                 (op & X86_RM8 && rm >= X86_RSP && rm <= X86_RDI);
+
+    x86_put_opcode(as, op, reg, 0, rm, force);
+    x86_put_modrm_reg(as, reg, rm);
+}
+
+static inline void x86_rm(X86Asm *as, uint32_t op, int reg, X86Mem m)
+{
+    bool force = op & X86_REG8 && reg >= X86_RSP && reg <= X86_RDI;
+
+    x86_put_opcode(as, op, reg, m.index < 0 ? 0 : m.index, m.base < 0 ? 0 : m.base, force);
+    x86_put_modrm_mem(as, reg, m);
+}
+
+static inline void x86_vex_rr(X86Asm *as, uint32_t op, int reg, int v, int rm)
+{
+    x86_put_vex(as, op, reg, v, 0, rm);
+    x86_put_modrm_reg(as, reg, rm);
+}
+
+static inline void x86_vex_rm(X86Asm *as, uint32_t op, int reg, int v, X86Mem m)
+{
+    x86_put_vex(as, op, reg, v, m.index < 0 ? 0 : m.index, m.base < 0 ? 0 : m.base);
+    x86_put_modrm_mem(as, reg, m);
+}
+
+/* Group 1 (X86_G1_*) with an immediate, in the short form if it fits. @w: X86_W or 0. */
+static inline void x86_alu_ri(X86Asm *as, uint32_t w, unsigned group, int rm, int32_t imm)
+{
+    if (imm == (int8_t)imm) {
+        x86_rr(as, X86_G1_I8 | w, (int)group, rm);
+        x86_put8(as, (uint8_t)imm);
+    } else if (rm == X86_RAX) {
+        x86_put_opcode(as, group << 3 | 5 | w, 0, 0, 0, false);
+        x86_put32(as, (uint32_t)imm);
+    } else {
+        x86_rr(as, X86_G1_I32 | w, (int)group, rm);
+        x86_put32(as, (uint32_t)imm);
+    }
+}
+
+static inline void x86_alu_mi(X86Asm *as, uint32_t w, unsigned group, X86Mem m, int32_t imm)
+{
+    if (imm == (int8_t)imm) {
+        x86_rm(as, X86_G1_I8 | w, (int)group, m);
+        x86_put8(as, (uint8_t)imm);
+    } else {
+        x86_rm(as, X86_G1_I32 | w, (int)group, m);
+        x86_put32(as, (uint32_t)imm);
+    }
+}
+
+/* Group 2 (X86_G2_*) by a constant count. */
+static inline void x86_shift_ri(X86Asm *as, uint32_t w, unsigned group, int rm, unsigned count)
+{
+    if (count == 1) {
+        x86_rr(as, X86_G2_1 | w, (int)group, rm);
+    } else {
+        x86_rr(as, X86_G2_I8 | w, (int)group, rm);
+        x86_put8(as, count);
+    }
+}
+
+/* mov reg, imm in the shortest form that leaves the flags alone. */
+static inline void x86_mov_ri(X86Asm *as, int reg, uint64_t imm)
+{
+    if (imm == (uint32_t)imm) {
+        x86_put_opcode(as, 0xb8 | (uint32_t)(reg & 7), 0, 0, reg, false);
+        x86_put32(as, (uint32_t)imm);
+    } else if ((int64_t)imm == (int32_t)imm) {
+        x86_rr(as, X86_MOV_MI | X86_W, 0, reg);
+        x86_put32(as, (uint32_t)imm);
+    } else {
+        x86_put_opcode(as, 0xb8 | (uint32_t)(reg & 7) | X86_W, 0, 0, reg, false);
+        x86_put64(as, imm);
+    }
+}
+
+/* mov r64, r64; nothing if they are the same. */
+static inline void x86_mov_rr(X86Asm *as, int to, int from)
+{
+    if (to != from) {
+        x86_rr(as, X86_MOV | X86_W, to, from);
+    }
+}
+
+static inline void x86_bswap(X86Asm *as, uint32_t w, int reg)
+{
+    x86_put_opcode(as, 0xc8 | (uint32_t)(reg & 7) | X86_0F | w, 0, 0, reg, false);
+}
+
+static inline void x86_push(X86Asm *as, int reg)
+{
+    x86_put_opcode(as, 0x50 | (uint32_t)(reg & 7), 0, 0, reg, false);
+}
+
+static inline void x86_pop(X86Asm *as, int reg)
+{
+    x86_put_opcode(as, 0x58 | (uint32_t)(reg & 7), 0, 0, reg, false);
+}
+
+/* jcc rel32 with an unset target; the address of the rel32. */
+static inline uint8_t *x86_jcc(X86Asm *as, unsigned cc)
+{
+    x86_put8(as, 0x0f);
+    x86_put8(as, 0x80 | cc);
+    x86_put32(as, 0);
+    return as->p - 4;
+}
+
+static inline uint8_t *x86_jmp(X86Asm *as)
+{
+    x86_put8(as, 0xe9);
+    x86_put32(as, 0);
+    return as->p - 4;
+}
+
+/* Short forms for jumps inside one operation; the address of the rel8. */
+static inline uint8_t *x86_jcc8(X86Asm *as, unsigned cc)
+{
+    x86_put8(as, 0x70 | cc);
+    x86_put8(as, 0);
+    return as->p - 1;
+}
+
+static inline void x86_bind8(X86Asm *as, uint8_t *rel)
+{
+    *rel = (uint8_t)(as->p - (rel + 1));
+}
+
+static inline void x86_bind_to(uint8_t *rel, const uint8_t *target)
+{
+    int32_t d = (int32_t)(target - (rel + 4));
+
+    memcpy(rel, &d, 4);
+}
+
+/* Binds the rel32 at @rel to here. */
+static inline void x86_bind(X86Asm *as, uint8_t *rel)
+{
+    x86_bind_to(rel, as->p);
+}
+
+#endif

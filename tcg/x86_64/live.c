@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The backward pass: for each value its last use, whether its only user does its work (fusing), and which pinned host
+ * register it should be computed in.
+ *
+ * Hints: "setreg P x" makes P's host register x's hint if nothing between x's definition and the setreg needs P's old value: no getreg
+ * of P, no other setreg of P, nothing that may fault or leave (there the guest state must be exact). Older values that still live in
+ * P's register are the forward pass's to check.
+ *
+ * Fusing: a SETCC whose only use is a SELECT's condition or an EXITCC against 0; an ADD whose only use is an address; a SHL by 1-3
+ * whose only use is an ADD of the same type. The operands of a fused value live until its user.
+ */
+#include "tcg/x86_64/x86-priv.h"
+
+typedef struct Live {
+    TcgCompiler *c;
+    X86Val *vals;
+    const IrInsn *insns;
+    IrVal wanted[X86_N_REGS]; /* the value that wants this pinned register */
+    uint32_t pending;         /* registers with a wanted value */
+} Live;
+
+static void use(Live *l, IrVal v, unsigned at)
+{
+    X86Val *val = &l->vals[v];
+
+    val->flags &= (uint8_t)~X86_VAL_FUSED; /* a second use */
+    if (val->last < at) {
+        val->last = (uint16_t)at;
+    }
+}
+
+static bool const_value(const Live *l, IrVal v, uint64_t *value)
+{
+    *value = l->insns[v].imm;
+    return l->insns[v].op == IR_CONST;
+}
+
+static void fuse(Live *l, IrVal v, unsigned at)
+{
+    l->vals[v].flags |= X86_VAL_FUSED;
+    l->vals[v].last = (uint16_t)at;
+}
+
+/* A use that can do @v's work if it is the only one. */
+static void use_as_address(Live *l, IrVal v, unsigned at)
+{
+    const IrInsn *in = &l->insns[v];
+
+    if (in->op == IR_ADD && in->type == IR_I64 && l->vals[v].last == 0 &&
+        l->insns[in->a].op != IR_CONST) {
+        fuse(l, v, at);
+    } else {
+        use(l, v, at);
+    }
+}
+
+static void use_as_condition(Live *l, IrVal v, unsigned at)
+{
+    if (l->insns[v].op == IR_SETCC && l->vals[v].last == 0) {
+        fuse(l, v, at);
+    } else {
+        use(l, v, at);
+    }
+}
+
+static bool scalable(const Live *l, IrVal v)
+{
+    const IrInsn *in = &l->insns[v];
+    uint64_t count;
+
+    return in->op == IR_SHL && l->vals[v].last == 0 && const_value(l, in->b, &count) &&
+           count >= 1 && count <= 3;
+}
+
+/* An ADD that is emitted (or folded into an address) at @at. */
+static void use_addends(Live *l, const IrInsn *in, unsigned at)
+{
+    bool b_const = l->insns[in->b].op == IR_CONST;
+
+    if (in->a != in->b && scalable(l, in->b)) {
+        fuse(l, in->b, at);
+        use(l, in->a, at);
+    } else if (in->a != in->b && !b_const && scalable(l, in->a)) {
+        fuse(l, in->a, at);
+        use(l, in->b, at);
+    } else {
+        use(l, in->a, at);
+        use(l, in->b, at);
+    }
+}
+
+static void unwant(Live *l, int reg)
+{
+    if (l->pending >> reg & 1) {
+        l->vals[l->wanted[reg]].hint = X86_NO_REG;
+        l->pending &= ~(1u << reg);
+    }
+}
+
+static void unwant_all(Live *l)
+{
+    while (l->pending) {
+        unwant(l, __builtin_ctz(l->pending));
+    }
+}
+
+static bool is_computed(const IrInsn *in)
+{
+    return in->op != IR_CONST && in->op != IR_PCREL && in->op != IR_GETREG && in->op != IR_TRUNC;
+}
+
+static void want(Live *l, unsigned guest, IrVal v)
+{
+    int reg = l->c->pin_of[guest];
+
+    if (reg < 0) {
+        return;
+    }
+    unwant(l, reg);
+    if (!is_computed(&l->insns[v])) {
+        return;
+    }
+    if (l->vals[v].hint >= 0) {
+        l->pending &= ~(1u << l->vals[v].hint);
+    }
+    l->vals[v].hint = (int8_t)reg;
+    l->wanted[reg] = v;
+    l->pending |= 1u << reg;
+}
+
+static void use_args(Live *l, const IrInsn *in, unsigned at)
+{
+    static const uint8_t n_args[IR_N_OPS] = {
+#define N_ARGS(name, text, n_args, result, flags) [IR_##name] = n_args,
+        IR_OPS(N_ARGS)
+#undef N_ARGS
+    };
+    unsigned n = n_args[in->op];
+
+    if (n > 0 && in->a != IR_NONE) {
+        use(l, in->a, at);
+    }
+    if (n > 1 && in->b != IR_NONE) {
+        use(l, in->b, at);
+    }
+    if (n > 2 && in->c != IR_NONE) {
+        use(l, in->c, at);
+    }
+}
+
+static bool call_is_seen(const Live *l, const IrInsn *in)
+{
+    const IrHelper *helper = &l->c->ir->target->helpers[(uint32_t)in->imm];
+
+    return helper->flags & (IR_HELPER_READS | IR_HELPER_WRITES | IR_HELPER_FAULTS);
+}
+
+static void visit(Live *l, const IrInsn *in, unsigned at)
+{
+    uint64_t zero;
+
+    switch (in->op) {
+    case IR_GETREG:
+        if (l->c->pin_of[in->imm] >= 0) {
+            unwant(l, l->c->pin_of[in->imm]);
+        }
+        break;
+    case IR_SETREG:
+        use(l, in->a, at);
+        want(l, (unsigned)in->imm, in->a);
+        break;
+    case IR_LOAD:
+        unwant_all(l);
+        use_as_address(l, in->a, at);
+        break;
+    case IR_STORE:
+        unwant_all(l);
+        use(l, in->b, at);
+        use_as_address(l, in->a, at);
+        break;
+    case IR_CALL:
+        if (call_is_seen(l, in)) {
+            unwant_all(l);
+        }
+        use_args(l, in, at);
+        break;
+    case IR_EXITCC:
+        unwant_all(l);
+        use(l, in->b, at);
+        if (const_value(l, in->b, &zero) && zero == 0 && (in->imm >> 32) <= IR_NE) {
+            use_as_condition(l, in->a, at);
+        } else {
+            use(l, in->a, at);
+        }
+        break;
+    case IR_SELECT:
+        use(l, in->b, at);
+        use(l, in->c, at);
+        use_as_condition(l, in->a, at);
+        break;
+    case IR_ADD:
+        use_addends(l, in, at);
+        break;
+    default:
+        use_args(l, in, at);
+        break;
+    }
+}
+
+void x86_live(TcgCompiler *c)
+{
+    static const uint8_t removable[IR_N_OPS] = {
+#define REMOVABLE(name, text, n_args, result, flags) \
+    [IR_##name] = (result) == 1 && !((flags)&IR_F_SIDE),
+        IR_OPS(REMOVABLE)
+#undef REMOVABLE
+    };
+    static const X86Val fresh = { 0, 0, IR_NONE, IR_NONE, X86_NO_REG, X86_NO_REG, -1, 0 };
+    Live l = { .c = c, .vals = c->vals, .insns = c->insns };
+
+    for (unsigned i = 0; i < c->ir->n; i++) {
+        c->vals[i] = fresh;
+    }
+    for (unsigned i = c->ir->n; i-- > 0;) {
+        const IrInsn *in = &c->insns[i];
+        X86Val *v = &c->vals[i];
+
+        if (removable[in->op] && !v->last) {
+            continue;
+        }
+        if (v->hint >= 0) {
+            l.pending &= ~(1u << v->hint); /* reached its definition: the hint holds */
+        }
+        visit(&l, in, v->flags & X86_VAL_FUSED ? v->last : i);
+    }
+}
