@@ -142,7 +142,8 @@ static void device_get_property(GObject *object, guint id, GValue *value, GParam
 
 static GParamSpec *prop_pspec(const HwProp *prop)
 {
-    GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS;
+    /* Not a static name: GObject stores its own form of names with underscores. */
+    GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_NICK | G_PARAM_STATIC_BLURB;
 
     switch (prop->type) {
     case HW_PROP_BOOL:
