@@ -20,7 +20,6 @@ static void write_cpu(HwFdt *fdt, unsigned i)
     RvCpu *cpu = rv_cpu(g_ptr_array_index(cpus, i));
     g_autofree char *node = g_strdup_printf("/cpus/cpu@%x", i);
     g_autofree char *intc = g_strdup_printf("%s/interrupt-controller", node);
-    g_autofree char *core = g_strdup_printf("/cpus/cpu-map/cluster0/core%u", i);
     g_autofree char *isa = rv_cpu_isa_string(cpu);
     g_auto(GStrv) extensions = rv_cpu_isa_extensions(cpu);
 
@@ -43,7 +42,16 @@ static void write_cpu(HwFdt *fdt, unsigned i)
     hw_fdt_set_empty(fdt, intc, "interrupt-controller");
     hw_fdt_set_string(fdt, intc, "compatible", "riscv,cpu-intc");
     hw_fdt_phandle(fdt, intc);
-    hw_fdt_set_cell(fdt, core, "cpu", hw_fdt_phandle(fdt, node));
+}
+
+static void write_topology(HwFdt *fdt)
+{
+    for (unsigned i = 0; i < cpus->len; i++) {
+        g_autofree char *node = g_strdup_printf("/cpus/cpu@%x", i);
+        g_autofree char *core = g_strdup_printf("/cpus/cpu-map/cluster0/core%u", i);
+
+        hw_fdt_set_cell(fdt, core, "cpu", hw_fdt_phandle(fdt, node));
+    }
 }
 
 static void write_cpus(HwFdt *fdt)
@@ -54,6 +62,7 @@ static void write_cpus(HwFdt *fdt)
     for (unsigned i = 0; i < cpus->len; i++) {
         write_cpu(fdt, i);
     }
+    write_topology(fdt);
 }
 
 /* Entropy for the guest's start; always the same when runs are to be. */
