@@ -12,12 +12,14 @@
 #include "target/riscv/fpu.h"
 #include "util/log.h"
 
-typedef struct RvCpuClass { CpuClass parent; } RvCpuClass;
+typedef struct RvCpuClass {
+    CpuClass parent;
+} RvCpuClass;
 
 G_DEFINE_TYPE(RvCpu, rv_cpu, CPU_TYPE)
 
 enum { RESET_PC = 0x1000, NO_MODE = UINT32_MAX >> 1 };
-enum { NO_CAPSTONE = -1 };          /* the library's version 4 knows no RISC-V */
+enum { NO_CAPSTONE = -1 }; /* the library's version 4 knows no RISC-V */
 
 static void rv_cpu_finalize(GObject *object)
 {
@@ -67,8 +69,10 @@ static uint32_t fp_mode(const RvCpu *cpu)
 void rv_cpu_update_mode(RvCpu *cpu)
 {
     uint64_t ms = cpu->mstatus, root = 0;
-    unsigned data = ms & RV_MSTATUS_MPRV && cpu->priv == RV_PRIV_M ? ms >> RV_MSTATUS_MPP_SHIFT & 3 : cpu->priv;
-    uint32_t mode = cpu->mode_base | fp_mode(cpu) | (uint32_t)cpu->priv << RV_MODE_PRIV_SHIFT | data << RV_MODE_DATA_SHIFT;
+    unsigned data =
+        ms & RV_MSTATUS_MPRV && cpu->priv == RV_PRIV_M ? ms >> RV_MSTATUS_MPP_SHIFT & 3 : cpu->priv;
+    uint32_t mode = cpu->mode_base | fp_mode(cpu) | (uint32_t)cpu->priv << RV_MODE_PRIV_SHIFT |
+                    data << RV_MODE_DATA_SHIFT;
     ContextKey key;
 
     if (data != RV_PRIV_M && satp_is_on(cpu)) {
@@ -107,7 +111,8 @@ static Cpu *create(const TargetOps *ops, const char *option, unsigned index, GEr
     }
     cpu->parent.ops = ops;
     cpu->parent.index = index;
-    cpu->mode_base = (ops->address_bits == 32 ? RV_MODE_XLEN32 : 0) | (uint32_t)cpu->config.ext_set << RV_MODE_EXT_SHIFT;
+    cpu->mode_base = (ops->address_bits == 32 ? RV_MODE_XLEN32 : 0) | (uint32_t)cpu->config.ext_set
+                                                                          << RV_MODE_EXT_SHIFT;
     return &cpu->parent;
 }
 
@@ -134,7 +139,8 @@ static void list_32(GString *out)
 static void reset_csrs(RvCpu *cpu)
 {
     cpu->mstatus = rv_csr_mstatus_reset(cpu);
-    cpu->medeleg = cpu->mideleg = cpu->mie = cpu->mtvec = cpu->mscratch = cpu->mepc = cpu->mcause = cpu->mtval = 0;
+    cpu->medeleg = cpu->mideleg = cpu->mie = cpu->mtvec = cpu->mscratch = cpu->mepc = cpu->mcause =
+        cpu->mtval = 0;
     cpu->stvec = cpu->sscratch = cpu->sepc = cpu->scause = cpu->stval = cpu->satp = 0;
     cpu->mcounteren = cpu->scounteren = cpu->mcountinhibit = cpu->senvcfg = 0;
     cpu->menvcfg = rv_cpu_has(cpu, RV_EXT_SVADU) ? RV_MENVCFG_ADUE : 0;
@@ -175,8 +181,14 @@ static void reset(Cpu *cpu)
 
 /* ---- State ---- */
 
-#define F(name, type, desc) { #name, offsetof(RvCpu, name), 1, type, 0, false, desc }
-#define A(name, n, type, desc) { #name, offsetof(RvCpu, name), n, type, 0, false, desc }
+#define F(name, type, desc)                                   \
+    {                                                         \
+#name, offsetof(RvCpu, name), 1, type, 0, false, desc \
+    }
+#define A(name, n, type, desc)                                \
+    {                                                         \
+#name, offsetof(RvCpu, name), n, type, 0, false, desc \
+    }
 
 static const StateField state[] = {
     { "pc", offsetof(RvCpu, parent.pc), 1, STATE_U64, 0, false, "program counter" },
@@ -225,16 +237,18 @@ static const StateField state[] = {
 
 /* ---- The targets ---- */
 
-#define RV_TARGET_COMMON                                                                                        \
-    .reset = reset, .block_mode = block_mode, .translate = rv_translate, .walk = rv_mmu_walk,                   \
-    .raise_memory_fault = rv_trap_memory_fault, .interrupt = rv_trap_interrupt, .has_work = rv_trap_has_work,   \
-    .restore = restore, .dump = rv_dump, .gdb_xml = rv_gdb_xml, .gdb_read = rv_gdb_read,                        \
-    .gdb_write = rv_gdb_write, .gdb_core_regs = 33, .state = state, .state_loaded = state_loaded,               \
-    .capstone_arch = NO_CAPSTONE
+#define RV_TARGET_COMMON                                                                      \
+    .reset = reset, .block_mode = block_mode, .translate = rv_translate, .walk = rv_mmu_walk, \
+    .raise_memory_fault = rv_trap_memory_fault, .interrupt = rv_trap_interrupt,               \
+    .has_work = rv_trap_has_work, .restore = restore, .dump = rv_dump, .gdb_xml = rv_gdb_xml, \
+    .gdb_read = rv_gdb_read, .gdb_write = rv_gdb_write, .gdb_core_regs = 33, .state = state,  \
+    .state_loaded = state_loaded, .capstone_arch = NO_CAPSTONE
 
-#define RV_IR_TARGET(target)                                                                                    \
-    { .name = target, .regs = rv_ir_regs, .n_regs = RV_N_REGS, .helpers = rv_helpers, .n_helpers = RV_N_HELPERS, \
-      .max_insn_bytes = 4 }
+#define RV_IR_TARGET(target)                                                            \
+    {                                                                                   \
+        .name = target, .regs = rv_ir_regs, .n_regs = RV_N_REGS, .helpers = rv_helpers, \
+        .n_helpers = RV_N_HELPERS, .max_insn_bytes = 4                                  \
+    }
 
 const TargetOps rv64_target = {
     .name = "riscv64",

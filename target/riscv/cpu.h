@@ -24,82 +24,107 @@
 #include "target/riscv/translate.h"
 
 /* Features that are CPU properties but no part of the ISA string or the translation; they share RvConfig.ext with RvExt. */
-enum { RV_FEATURE_SV39 = RV_N_EXTS, RV_FEATURE_SV48, RV_FEATURE_SV57, RV_FEATURE_PMP, RV_N_FEATURES };
+enum {
+    RV_FEATURE_SV39 = RV_N_EXTS,
+    RV_FEATURE_SV48,
+    RV_FEATURE_SV57,
+    RV_FEATURE_PMP,
+    RV_N_FEATURES
+};
 
 /* What a "-cpu" option made: fixed for the life of the hart. */
 typedef struct RvConfig {
-    const char *model;              /* "rv64" */
-    uint64_t ext;                   /* bits RvExt and RV_FEATURE_* */
-    uint64_t given;                 /* those of them that the user named */
-    uint8_t xlen;                   /* 32 or 64 */
-    uint8_t ext_set;                /* rv_ext_set_register() of the extensions, for the mode word */
+    const char *model; /* "rv64" */
+    uint64_t ext;      /* bits RvExt and RV_FEATURE_* */
+    uint64_t given;    /* those of them that the user named */
+    uint8_t xlen;      /* 32 or 64 */
+    uint8_t ext_set;   /* rv_ext_set_register() of the extensions, for the mode word */
 } RvConfig;
 
 /* Bits of RvCpu.mode and ContextKey.mode above the block's (RV_MODE_BLOCK is what BlockKey.mode has). */
 enum {
     RV_MODE_BLOCK = 0xffff,
-    RV_MODE_PRIV_SHIFT = 16, RV_MODE_DATA_SHIFT = 18,   /* privilege of fetches; of loads and stores */
-    RV_MODE_SUM = 1 << 20, RV_MODE_MXR = 1 << 21,
+    RV_MODE_PRIV_SHIFT = 16,
+    RV_MODE_DATA_SHIFT = 18, /* privilege of fetches; of loads and stores */
+    RV_MODE_SUM = 1 << 20,
+    RV_MODE_MXR = 1 << 21,
 };
 
 enum { RV_PRIV_U = 0, RV_PRIV_S = 1, RV_PRIV_M = 3 };
 
 /* Inputs of rv_cpu_irq() and bits of mip and mie. */
-enum { RV_IRQ_SSI = 1, RV_IRQ_MSI = 3, RV_IRQ_STI = 5, RV_IRQ_MTI = 7, RV_IRQ_SEI = 9, RV_IRQ_MEI = 11, RV_N_IRQS = 16 };
+enum {
+    RV_IRQ_SSI = 1,
+    RV_IRQ_MSI = 3,
+    RV_IRQ_STI = 5,
+    RV_IRQ_MTI = 7,
+    RV_IRQ_SEI = 9,
+    RV_IRQ_MEI = 11,
+    RV_N_IRQS = 16
+};
 
 /* Exception codes (mcause). */
 enum {
-    RV_EXC_FETCH_ALIGN = 0, RV_EXC_FETCH_ACCESS = 1, RV_EXC_ILLEGAL = 2, RV_EXC_BREAKPOINT = 3,
-    RV_EXC_LOAD_ALIGN = 4, RV_EXC_LOAD_ACCESS = 5, RV_EXC_STORE_ALIGN = 6, RV_EXC_STORE_ACCESS = 7,
-    RV_EXC_ECALL_U = 8, RV_EXC_ECALL_S = 9, RV_EXC_ECALL_M = 11,
-    RV_EXC_FETCH_PAGE = 12, RV_EXC_LOAD_PAGE = 13, RV_EXC_STORE_PAGE = 15,
+    RV_EXC_FETCH_ALIGN = 0,
+    RV_EXC_FETCH_ACCESS = 1,
+    RV_EXC_ILLEGAL = 2,
+    RV_EXC_BREAKPOINT = 3,
+    RV_EXC_LOAD_ALIGN = 4,
+    RV_EXC_LOAD_ACCESS = 5,
+    RV_EXC_STORE_ALIGN = 6,
+    RV_EXC_STORE_ACCESS = 7,
+    RV_EXC_ECALL_U = 8,
+    RV_EXC_ECALL_S = 9,
+    RV_EXC_ECALL_M = 11,
+    RV_EXC_FETCH_PAGE = 12,
+    RV_EXC_LOAD_PAGE = 13,
+    RV_EXC_STORE_PAGE = 15,
 };
 
 enum { RV_N_PMP = 16, RV_CBO_BYTES = 64 };
 
 /* One PMP entry as the matcher reads it. */
 typedef struct RvPmpRange {
-    uint64_t first, last;           /* inclusive; first > last: matches nothing */
-    uint8_t cfg;                    /* pmpcfg byte */
+    uint64_t first, last; /* inclusive; first > last: matches nothing */
+    uint8_t cfg;          /* pmpcfg byte */
 } RvPmpRange;
 
 /* A span of physical addresses with one and the same answer of the PMP; see pmp.c. */
 typedef struct RvPmpWindow {
-    uint64_t first, last;           /* inclusive; first > last: empty */
-    unsigned prot;                  /* MEM_PROT_* */
+    uint64_t first, last; /* inclusive; first > last: empty */
+    unsigned prot;        /* MEM_PROT_* */
 } RvPmpWindow;
 
 /* Where page tables are: a span of RAM or ROM that the PMP lets S read; see mmu.c. */
 typedef struct RvWalkRam {
-    const void *view;               /* the FlatView it was taken from; NULL: nothing kept */
-    uint64_t start, span;           /* guest-physical; last offset from start at which an entry may begin */
-    uint8_t *host;                  /* of start */
+    const void *view;     /* the FlatView it was taken from; NULL: nothing kept */
+    uint64_t start, span; /* guest-physical; last offset from start at which an entry may begin */
+    uint8_t *host;        /* of start */
     bool writable;
 } RvWalkRam;
 
 typedef struct RvCpu {
     Cpu parent;
-    uint64_t x[32];                 /* x[0] stays 0 */
+    uint64_t x[32]; /* x[0] stays 0 */
     uint64_t f[32];
-    uint32_t fflags;                /* RV_FFLAG_* */
-    uint32_t frm;                   /* 0-7 */
-    uint64_t res_addr;              /* LR's reservation: virtual address, value loaded */
+    uint32_t fflags;   /* RV_FFLAG_* */
+    uint32_t frm;      /* 0-7 */
+    uint64_t res_addr; /* LR's reservation: virtual address, value loaded */
     uint64_t res_value;
-    uint32_t res_valid;             /* 0: none; any trap, xRET or SC clears it */
+    uint32_t res_valid; /* 0: none; any trap, xRET or SC clears it */
 
-    uint32_t insn;                  /* bits of the insn whose state was restored last; 0: not known */
-    uint32_t mode;                  /* block mode and translation bits, kept by rv_cpu_update_mode() */
-    uint32_t mode_base;             /* the bits of it that never change */
-    uint64_t root;                  /* satp if loads and stores are translated, else 0: ContextKey.root */
-    uint8_t priv;                   /* RV_PRIV_* */
-    bool fs_lazy;                   /* the mode says FS_OFF although FS may be on (see above) */
+    uint32_t insn;      /* bits of the insn whose state was restored last; 0: not known */
+    uint32_t mode;      /* block mode and translation bits, kept by rv_cpu_update_mode() */
+    uint32_t mode_base; /* the bits of it that never change */
+    uint64_t root;      /* satp if loads and stores are translated, else 0: ContextKey.root */
+    uint8_t priv;       /* RV_PRIV_* */
+    bool fs_lazy;       /* the mode says FS_OFF although FS may be on (see above) */
     RvConfig config;
 
     /* Trap handling and status. mstatus is the 64-bit layout also for RV32, SD computed on reading. */
     uint64_t mstatus, medeleg, mideleg, mie, mtvec, mscratch, mepc, mcause, mtval;
     uint64_t stvec, sscratch, sepc, scause, stval, satp;
     uint64_t mcounteren, scounteren, mcountinhibit, menvcfg, senvcfg;
-    uint64_t tselect;
 
     /* mip: what software wrote (SSIP, STIP, SEIP) and what the lines and the supervisor timer drive. Atomic, any thread. */
     uint32_t mip_soft, mip_lines;
@@ -108,22 +133,22 @@ typedef struct RvCpu {
     uint64_t mcycle_offset, minstret_offset;
 
     uint64_t stimecmp;
-    Timer stimer;                   /* raises STIP in mip_lines when time reaches stimecmp */
-    GMutex stimer_lock;             /* orders its firing against writes of stimecmp */
+    Timer stimer;       /* raises STIP in mip_lines when time reaches stimecmp */
+    GMutex stimer_lock; /* orders its firing against writes of stimecmp */
     uint64_t (*time_now)(void *);
     void *time_opaque;
-    uint64_t time_freq;             /* Hz */
+    uint64_t time_freq; /* Hz */
 
     uint8_t pmpcfg[RV_N_PMP];
     uint64_t pmpaddr[RV_N_PMP];
-    RvPmpRange pmp[RV_N_PMP];       /* derived by rv_pmp_update() */
-    uint8_t n_pmp;                  /* ranges up to the last one that is on */
-    RvPmpWindow pmp_window[2];      /* of the last questions: [0] S and U, [1] M */
+    RvPmpRange pmp[RV_N_PMP];  /* derived by rv_pmp_update() */
+    uint8_t n_pmp;             /* ranges up to the last one that is on */
+    RvPmpWindow pmp_window[2]; /* of the last questions: [0] S and U, [1] M */
 
     RvWalkRam walk_ram;
-    uint64_t reset_pc;              /* where reset starts; the machine may change it (0x1000) */
+    uint64_t reset_pc; /* where reset starts; the machine may change it (0x1000) */
     Irq irq[RV_N_IRQS];
-    char *gdb_xml;                  /* made at the first request */
+    char *gdb_xml; /* made at the first request */
 } RvCpu;
 
 extern const TargetOps rv64_target, rv32_target;
@@ -207,7 +232,8 @@ G_NORETURN void rv_raise_illegal(RvCpu *cpu);
 /* TargetOps.interrupt, has_work and raise_memory_fault (trap.c). */
 bool rv_trap_interrupt(Cpu *cpu);
 bool rv_trap_has_work(Cpu *cpu);
-G_NORETURN void rv_trap_memory_fault(Cpu *cpu, uint64_t va, MemAccess access, MemFault why, uint32_t fault);
+G_NORETURN void rv_trap_memory_fault(Cpu *cpu, uint64_t va, MemAccess access, MemFault why,
+                                     uint32_t fault);
 
 /* TargetOps.walk (mmu.c); TlbFill.fault is the exception code. */
 bool rv_mmu_walk(Cpu *cpu, uint64_t va, MemAccess access, bool debug, TlbFill *fill);
@@ -217,7 +243,8 @@ void rv_pmp_update(RvCpu *cpu);
 /* Fills @window with the span around @phys in which @machine (M-mode, else S and U) has the same permissions. */
 void rv_pmp_find(const RvCpu *cpu, uint64_t phys, bool machine, RvPmpWindow *window);
 /* MEM_PROT_* that @priv has at @phys, and in *@window the span around it for which that holds. The window belongs to the CPU. */
-static inline unsigned rv_pmp_lookup(RvCpu *cpu, uint64_t phys, unsigned priv, const RvPmpWindow **window)
+static inline unsigned rv_pmp_lookup(RvCpu *cpu, uint64_t phys, unsigned priv,
+                                     const RvPmpWindow **window)
 {
     RvPmpWindow *w = &cpu->pmp_window[priv == RV_PRIV_M];
 

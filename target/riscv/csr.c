@@ -14,19 +14,21 @@
 #include <string.h>
 
 enum {
-    CSR_64 = 1,                     /* 64 bits also on RV32, where this number is the lower half */
-    CSR_HIGH = 2,                   /* RV32 only: the upper half of a 64-bit register */
+    CSR_64 = 1,   /* 64 bits also on RV32, where this number is the lower half */
+    CSR_HIGH = 2, /* RV32 only: the upper half of a 64-bit register */
 };
 
 typedef struct Csr {
-    uint16_t number, count;         /* count consecutive ones; 0: one */
+    uint16_t number, count; /* count consecutive ones; 0: one */
     const char *name;
-    uint8_t first;                  /* count: number in the name of the first */
+    uint8_t first; /* count: number in the name of the first */
     uint8_t flags;
-    bool (*check)(const RvCpu *cpu, unsigned csr);      /* beyond the privilege in the number; NULL: always there */
+    bool (*check)(const RvCpu *cpu,
+                  unsigned csr); /* beyond the privilege in the number; NULL: always there */
     uint64_t (*read)(RvCpu *cpu, unsigned index);
     void (*write)(RvCpu *cpu, unsigned index, uint64_t value);
-    uint64_t (*modify)(RvCpu *cpu, unsigned index);     /* what csrrs and csrrc modify, if not what they read */
+    uint64_t (*modify)(RvCpu *cpu,
+                       unsigned index); /* what csrrs and csrrc modify, if not what they read */
     uint32_t offset;
     uint64_t mask;
 } Csr;
@@ -45,7 +47,8 @@ static bool has_u(const RvCpu *cpu, unsigned csr)
 
 static bool has_pmp(const RvCpu *cpu, unsigned csr)
 {
-    return rv_cpu_has(cpu, RV_FEATURE_PMP) && !(csr < RV_CSR_PMPADDR0 && rv_cpu_is_64(cpu) && (csr & 1));
+    return rv_cpu_has(cpu, RV_FEATURE_PMP) &&
+           !(csr < RV_CSR_PMPADDR0 && rv_cpu_is_64(cpu) && (csr & 1));
 }
 
 static bool check_fp(const RvCpu *cpu, unsigned csr)
@@ -55,7 +58,8 @@ static bool check_fp(const RvCpu *cpu, unsigned csr)
 
 static bool check_satp(const RvCpu *cpu, unsigned csr)
 {
-    return rv_cpu_has(cpu, RV_EXT_S) && !(cpu->priv == RV_PRIV_S && (cpu->mstatus & RV_MSTATUS_TVM));
+    return rv_cpu_has(cpu, RV_EXT_S) &&
+           !(cpu->priv == RV_PRIV_S && (cpu->mstatus & RV_MSTATUS_TVM));
 }
 
 /* Counter @n (bit of mcounteren) is enabled for the current privilege. */
@@ -146,7 +150,10 @@ static uint64_t read_mhartid(RvCpu *cpu, unsigned index)
 /* Fixed: extensions cannot be switched at run time (WARL). */
 static uint64_t read_misa(RvCpu *cpu, unsigned index)
 {
-    static const struct { uint8_t ext; char letter; } letters[] = {
+    static const struct {
+        uint8_t ext;
+        char letter;
+    } letters[] = {
         { RV_EXT_A, 'a' }, { RV_EXT_C, 'c' }, { RV_EXT_D, 'd' }, { RV_EXT_F, 'f' },
         { RV_EXT_I, 'i' }, { RV_EXT_M, 'm' }, { RV_EXT_S, 's' }, { RV_EXT_U, 'u' },
     };
@@ -162,8 +169,8 @@ static uint64_t read_misa(RvCpu *cpu, unsigned index)
 
 /* ---- mstatus and sstatus ---- */
 
-static const uint64_t sstatus_writable =
-    RV_MSTATUS_SIE | RV_MSTATUS_SPIE | RV_MSTATUS_SPP | RV_MSTATUS_FS | RV_MSTATUS_SUM | RV_MSTATUS_MXR;
+static const uint64_t sstatus_writable = RV_MSTATUS_SIE | RV_MSTATUS_SPIE | RV_MSTATUS_SPP |
+                                         RV_MSTATUS_FS | RV_MSTATUS_SUM | RV_MSTATUS_MXR;
 
 uint64_t rv_csr_mstatus_reset(const RvCpu *cpu)
 {
@@ -213,7 +220,8 @@ static void change_mstatus(RvCpu *cpu, uint64_t value, uint64_t mask)
         mask &= ~(uint64_t)RV_MSTATUS_MPP;
     }
     cpu->mstatus = (old & ~mask) | (value & mask);
-    if ((cpu->mstatus ^ old) & (RV_MSTATUS_FS | RV_MSTATUS_MPRV | RV_MSTATUS_MPP | RV_MSTATUS_SUM | RV_MSTATUS_MXR)) {
+    if ((cpu->mstatus ^ old) &
+        (RV_MSTATUS_FS | RV_MSTATUS_MPRV | RV_MSTATUS_MPP | RV_MSTATUS_SUM | RV_MSTATUS_MXR)) {
         rv_cpu_update_mode(cpu);
     }
     if (cpu->mstatus & ~old & (RV_MSTATUS_SIE | RV_MSTATUS_MIE)) {
@@ -512,23 +520,30 @@ static void write_pmpaddr(RvCpu *cpu, unsigned index, uint64_t value)
 #define FIELD(field) .offset = offsetof(RvCpu, field)
 
 static const Csr table[] = {
-    { RV_CSR_FFLAGS, .name = "fflags", .check = check_fp, .read = read_fflags, .write = write_fflags },
+    { RV_CSR_FFLAGS, .name = "fflags", .check = check_fp, .read = read_fflags,
+      .write = write_fflags },
     { RV_CSR_FRM, .name = "frm", .check = check_fp, .read = read_frm, .write = write_frm },
     { RV_CSR_FCSR, .name = "fcsr", .check = check_fp, .read = read_fcsr, .write = write_fcsr },
 
     { RV_CSR_CYCLE, .name = "cycle", .flags = CSR_64, .check = check_counter, .read = read_mcycle },
     { RV_CSR_TIME, .name = "time", .flags = CSR_64, .check = check_counter, .read = read_time },
-    { RV_CSR_INSTRET, .name = "instret", .flags = CSR_64, .check = check_counter, .read = read_minstret },
+    { RV_CSR_INSTRET, .name = "instret", .flags = CSR_64, .check = check_counter,
+      .read = read_minstret },
     { RV_CSR_HPMCOUNTER3, 29, "hpmcounter", 3, .check = check_counter, .read = read_zero },
-    { RV_CSR_CYCLEH, .name = "cycleh", .flags = CSR_HIGH, .check = check_counter, .read = read_mcycle },
+    { RV_CSR_CYCLEH, .name = "cycleh", .flags = CSR_HIGH, .check = check_counter,
+      .read = read_mcycle },
     { RV_CSR_TIMEH, .name = "timeh", .flags = CSR_HIGH, .check = check_counter, .read = read_time },
-    { RV_CSR_INSTRETH, .name = "instreth", .flags = CSR_HIGH, .check = check_counter, .read = read_minstret },
-    { RV_CSR_HPMCOUNTER3H, 29, "hpmcounterh", 3, CSR_HIGH, .check = check_counter, .read = read_zero },
+    { RV_CSR_INSTRETH, .name = "instreth", .flags = CSR_HIGH, .check = check_counter,
+      .read = read_minstret },
+    { RV_CSR_HPMCOUNTER3H, 29, "hpmcounterh", 3, CSR_HIGH, .check = check_counter,
+      .read = read_zero },
 
-    { RV_CSR_SSTATUS, .name = "sstatus", .check = has_s, .read = read_sstatus, .write = write_sstatus },
+    { RV_CSR_SSTATUS, .name = "sstatus", .check = has_s, .read = read_sstatus,
+      .write = write_sstatus },
     { RV_CSR_SIE, .name = "sie", .check = has_s, .read = read_sie, .write = write_sie },
     { RV_CSR_STVEC, .name = "stvec", .check = has_s, FIELD(stvec), .write = write_stvec },
-    { RV_CSR_SCOUNTEREN, .name = "scounteren", .check = has_s, FIELD(scounteren), .mask = 0xffffffff },
+    { RV_CSR_SCOUNTEREN, .name = "scounteren", .check = has_s, FIELD(scounteren),
+      .mask = 0xffffffff },
     { RV_CSR_SENVCFG, .name = "senvcfg", .check = has_s, FIELD(senvcfg), .write = write_senvcfg },
     { RV_CSR_SSCRATCH, .name = "sscratch", .check = has_s, FIELD(sscratch), .mask = -1 },
     { RV_CSR_SEPC, .name = "sepc", .check = has_s, FIELD(sepc), .write = write_sepc },
@@ -536,8 +551,10 @@ static const Csr table[] = {
     { RV_CSR_STVAL, .name = "stval", .check = has_s, FIELD(stval), .mask = -1 },
     { RV_CSR_SIP, .name = "sip", .check = has_s, .read = read_sip, .write = write_sip },
     { RV_CSR_SATP, .name = "satp", .check = check_satp, FIELD(satp), .write = write_satp },
-    { RV_CSR_STIMECMP, .name = "stimecmp", .flags = CSR_64, .check = check_stimecmp, FIELD(stimecmp), .write = write_stimecmp },
-    { RV_CSR_STIMECMPH, .name = "stimecmph", .flags = CSR_HIGH, .check = check_stimecmp, FIELD(stimecmp), .write = write_stimecmp },
+    { RV_CSR_STIMECMP, .name = "stimecmp", .flags = CSR_64, .check = check_stimecmp,
+      FIELD(stimecmp), .write = write_stimecmp },
+    { RV_CSR_STIMECMPH, .name = "stimecmph", .flags = CSR_HIGH, .check = check_stimecmp,
+      FIELD(stimecmp), .write = write_stimecmp },
 
     { RV_CSR_MVENDORID, .name = "mvendorid", .read = read_zero },
     { RV_CSR_MARCHID, .name = "marchid", .read = read_zero },
@@ -547,35 +564,49 @@ static const Csr table[] = {
 
     { RV_CSR_MSTATUS, .name = "mstatus", .read = read_mstatus, .write = write_mstatus },
     { RV_CSR_MISA, .name = "misa", .read = read_misa, .write = write_nothing },
-    { RV_CSR_MEDELEG, .name = "medeleg", .flags = CSR_64, .check = has_s, FIELD(medeleg), .mask = DELEGABLE },
-    { RV_CSR_MEDELEGH, .name = "medelegh", .flags = CSR_HIGH, .check = has_s, FIELD(medeleg), .mask = DELEGABLE },
+    { RV_CSR_MEDELEG, .name = "medeleg", .flags = CSR_64, .check = has_s, FIELD(medeleg),
+      .mask = DELEGABLE },
+    { RV_CSR_MEDELEGH, .name = "medelegh", .flags = CSR_HIGH, .check = has_s, FIELD(medeleg),
+      .mask = DELEGABLE },
     { RV_CSR_MIDELEG, .name = "mideleg", .check = has_s, FIELD(mideleg), .write = write_mideleg },
     { RV_CSR_MIE, .name = "mie", FIELD(mie), .write = write_mie },
     { RV_CSR_MTVEC, .name = "mtvec", FIELD(mtvec), .write = write_mtvec },
-    { RV_CSR_MCOUNTEREN, .name = "mcounteren", .check = has_u, FIELD(mcounteren), .mask = 0xffffffff },
-    { RV_CSR_MENVCFG, .name = "menvcfg", .flags = CSR_64, .check = has_u, FIELD(menvcfg), .write = write_menvcfg },
-    { RV_CSR_MENVCFGH, .name = "menvcfgh", .flags = CSR_HIGH, .check = has_u, FIELD(menvcfg), .write = write_menvcfg },
-    { RV_CSR_MSTATUSH, .name = "mstatush", .flags = CSR_HIGH, .read = read_zero, .write = write_nothing },
-    { RV_CSR_MCOUNTINHIBIT, .name = "mcountinhibit", FIELD(mcountinhibit), .write = write_mcountinhibit },
+    { RV_CSR_MCOUNTEREN, .name = "mcounteren", .check = has_u, FIELD(mcounteren),
+      .mask = 0xffffffff },
+    { RV_CSR_MENVCFG, .name = "menvcfg", .flags = CSR_64, .check = has_u, FIELD(menvcfg),
+      .write = write_menvcfg },
+    { RV_CSR_MENVCFGH, .name = "menvcfgh", .flags = CSR_HIGH, .check = has_u, FIELD(menvcfg),
+      .write = write_menvcfg },
+    { RV_CSR_MSTATUSH, .name = "mstatush", .flags = CSR_HIGH, .read = read_zero,
+      .write = write_nothing },
+    { RV_CSR_MCOUNTINHIBIT, .name = "mcountinhibit", FIELD(mcountinhibit),
+      .write = write_mcountinhibit },
     { RV_CSR_MHPMEVENT3, 29, "mhpmevent", 3, .read = read_zero, .write = write_nothing },
     { RV_CSR_MSCRATCH, .name = "mscratch", FIELD(mscratch), .mask = -1 },
     { RV_CSR_MEPC, .name = "mepc", FIELD(mepc), .write = write_mepc },
     { RV_CSR_MCAUSE, .name = "mcause", FIELD(mcause), .mask = -1 },
     { RV_CSR_MTVAL, .name = "mtval", FIELD(mtval), .mask = -1 },
     { RV_CSR_MIP, .name = "mip", .read = read_mip, .write = write_mip, .modify = modify_mip },
-    { RV_CSR_PMPCFG0, RV_N_PMP / 4, "pmpcfg", 0, .check = has_pmp, .read = read_pmpcfg, .write = write_pmpcfg },
-    { RV_CSR_PMPADDR0, RV_N_PMP, "pmpaddr", 0, .check = has_pmp, .read = read_pmpaddr, .write = write_pmpaddr },
+    { RV_CSR_PMPCFG0, RV_N_PMP / 4, "pmpcfg", 0, .check = has_pmp, .read = read_pmpcfg,
+      .write = write_pmpcfg },
+    { RV_CSR_PMPADDR0, RV_N_PMP, "pmpaddr", 0, .check = has_pmp, .read = read_pmpaddr,
+      .write = write_pmpaddr },
 
     /* No triggers: tselect holds 0 only, and tdata1's type 0 says that there is none. */
     { RV_CSR_TSELECT, .name = "tselect", .read = read_zero, .write = write_nothing },
     { RV_CSR_TDATA1, 3, "tdata", 1, .read = read_zero, .write = write_nothing },
 
-    { RV_CSR_MCYCLE, .name = "mcycle", .flags = CSR_64, .read = read_mcycle, .write = write_mcycle },
-    { RV_CSR_MINSTRET, .name = "minstret", .flags = CSR_64, .read = read_minstret, .write = write_minstret },
+    { RV_CSR_MCYCLE, .name = "mcycle", .flags = CSR_64, .read = read_mcycle,
+      .write = write_mcycle },
+    { RV_CSR_MINSTRET, .name = "minstret", .flags = CSR_64, .read = read_minstret,
+      .write = write_minstret },
     { RV_CSR_MHPMCOUNTER3, 29, "mhpmcounter", 3, .read = read_zero, .write = write_nothing },
-    { RV_CSR_MCYCLEH, .name = "mcycleh", .flags = CSR_HIGH, .read = read_mcycle, .write = write_mcycle },
-    { RV_CSR_MINSTRETH, .name = "minstreth", .flags = CSR_HIGH, .read = read_minstret, .write = write_minstret },
-    { RV_CSR_MHPMCOUNTER3H, 29, "mhpmcounterh", 3, CSR_HIGH, .read = read_zero, .write = write_nothing },
+    { RV_CSR_MCYCLEH, .name = "mcycleh", .flags = CSR_HIGH, .read = read_mcycle,
+      .write = write_mcycle },
+    { RV_CSR_MINSTRETH, .name = "minstreth", .flags = CSR_HIGH, .read = read_minstret,
+      .write = write_minstret },
+    { RV_CSR_MHPMCOUNTER3H, 29, "mhpmcounterh", 3, CSR_HIGH, .read = read_zero,
+      .write = write_nothing },
 };
 
 /* Index into table[] + 1 by CSR number. */
@@ -607,7 +638,8 @@ static const Csr *csr_find(const RvCpu *cpu, unsigned number)
 
 static uint64_t read_full(RvCpu *cpu, const Csr *csr, unsigned number)
 {
-    return csr->read ? csr->read(cpu, number - csr->number) : *(uint64_t *)((char *)cpu + csr->offset);
+    return csr->read ? csr->read(cpu, number - csr->number)
+                     : *(uint64_t *)((char *)cpu + csr->offset);
 }
 
 /* The part of the register that @csr shows on this hart. */
@@ -628,7 +660,8 @@ static void csr_write(RvCpu *cpu, const Csr *csr, unsigned number, uint64_t valu
     if (!rv_cpu_is_64(cpu)) {
         uint64_t old = csr->flags ? read_full(cpu, csr, number) : 0;
 
-        value = csr->flags & CSR_HIGH ? value << 32 | (uint32_t)old : (old & ~0xffffffffull) | (uint32_t)value;
+        value = csr->flags & CSR_HIGH ? value << 32 | (uint32_t)old
+                                      : (old & ~0xffffffffull) | (uint32_t)value;
     }
     if (csr->write) {
         csr->write(cpu, number - csr->number, value);

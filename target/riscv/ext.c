@@ -13,19 +13,19 @@
 
 enum { IN_RV64 = 1, IN_RV32 = 2, IN_MAX = 4, IN_ALL = 7 };
 enum {
-    FIXED = 1,                      /* always on: no property */
-    ONLY_64 = 2,                    /* RV64 only */
+    FIXED = 1,   /* always on: no property */
+    ONLY_64 = 2, /* RV64 only */
     ONLY_32 = 4,
-    NO_STRING = 8,                  /* not in the ISA string */
-    DERIVED = 16,                   /* no bit and no property: there when all its needs are */
+    NO_STRING = 8, /* not in the ISA string */
+    DERIVED = 16,  /* no bit and no property: there when all its needs are */
 };
 
 typedef struct ExtInfo {
     const char *name;
-    uint8_t ext;                    /* RvExt or RV_FEATURE_*; DERIVED: none */
-    uint8_t models;                 /* IN_*: on by default */
+    uint8_t ext;    /* RvExt or RV_FEATURE_*; DERIVED: none */
+    uint8_t models; /* IN_*: on by default */
     uint8_t flags;
-    uint64_t needs;                 /* RV_EXT_BIT()s */
+    uint64_t needs; /* RV_EXT_BIT()s */
     const char *desc;
 } ExtInfo;
 
@@ -64,8 +64,10 @@ static const ExtInfo table[] = {
     { "zfhmin", RV_EXT_ZFHMIN, IN_ALL, 0, B(RV_EXT_F), "minimal half-precision floating point" },
     { "zca", 0, 0, DERIVED, B(RV_EXT_C), "compressed integer instructions" },
     { "zcb", RV_EXT_ZCB, IN_ALL, 0, B(RV_EXT_C), "additional compressed instructions" },
-    { "zcd", 0, 0, DERIVED, B(RV_EXT_C) | B(RV_EXT_D), "compressed double-precision loads and stores" },
-    { "zcf", 0, 0, DERIVED | ONLY_32, B(RV_EXT_C) | B(RV_EXT_F), "compressed single-precision loads and stores" },
+    { "zcd", 0, 0, DERIVED, B(RV_EXT_C) | B(RV_EXT_D),
+      "compressed double-precision loads and stores" },
+    { "zcf", 0, 0, DERIVED | ONLY_32, B(RV_EXT_C) | B(RV_EXT_F),
+      "compressed single-precision loads and stores" },
     { "zba", RV_EXT_ZBA, IN_ALL, 0, 0, "address generation" },
     { "zbb", RV_EXT_ZBB, IN_ALL, 0, 0, "basic bit manipulation" },
     { "zbc", RV_EXT_ZBC, IN_ALL, 0, 0, "carry-less multiplication" },
@@ -78,17 +80,28 @@ static const ExtInfo table[] = {
     { "sstc", RV_EXT_SSTC, IN_ALL, 0, B(RV_EXT_S), "supervisor timer compare" },
     { "sstvala", 0, 0, DERIVED, B(RV_EXT_S), "stval always tells the address or instruction" },
     { "sstvecd", 0, 0, DERIVED, B(RV_EXT_S), "stvec has the direct mode" },
-    { "svadu", RV_EXT_SVADU, IN_ALL, 0, B(RV_EXT_S), "hardware updating of accessed and dirty bits" },
-    { "svinval", RV_EXT_SVINVAL, IN_ALL, 0, B(RV_EXT_S), "fine-grained address-translation invalidation" },
-    { "svnapot", RV_EXT_SVNAPOT, IN_ALL, ONLY_64, B(RV_FEATURE_SV39), "naturally aligned power-of-two translations" },
+    { "svadu", RV_EXT_SVADU, IN_ALL, 0, B(RV_EXT_S),
+      "hardware updating of accessed and dirty bits" },
+    { "svinval", RV_EXT_SVINVAL, IN_ALL, 0, B(RV_EXT_S),
+      "fine-grained address-translation invalidation" },
+    { "svnapot", RV_EXT_SVNAPOT, IN_ALL, ONLY_64, B(RV_FEATURE_SV39),
+      "naturally aligned power-of-two translations" },
     { "svpbmt", RV_EXT_SVPBMT, IN_ALL, ONLY_64, B(RV_FEATURE_SV39), "page-based memory types" },
-    { "sv39", RV_FEATURE_SV39, IN_ALL, ONLY_64 | NO_STRING, B(RV_EXT_S), "39-bit virtual addresses" },
-    { "sv48", RV_FEATURE_SV48, IN_ALL, ONLY_64 | NO_STRING, B(RV_FEATURE_SV39), "48-bit virtual addresses" },
-    { "sv57", RV_FEATURE_SV57, IN_ALL, ONLY_64 | NO_STRING, B(RV_FEATURE_SV48), "57-bit virtual addresses" },
+    { "sv39", RV_FEATURE_SV39, IN_ALL, ONLY_64 | NO_STRING, B(RV_EXT_S),
+      "39-bit virtual addresses" },
+    { "sv48", RV_FEATURE_SV48, IN_ALL, ONLY_64 | NO_STRING, B(RV_FEATURE_SV39),
+      "48-bit virtual addresses" },
+    { "sv57", RV_FEATURE_SV57, IN_ALL, ONLY_64 | NO_STRING, B(RV_FEATURE_SV48),
+      "57-bit virtual addresses" },
     { "pmp", RV_FEATURE_PMP, IN_ALL, NO_STRING, 0, "physical memory protection, 16 entries" },
 };
 
-typedef struct Model { const char *name; uint8_t bit; uint8_t xlen; const char *desc; } Model;
+typedef struct Model {
+    const char *name;
+    uint8_t bit;
+    uint8_t xlen;
+    const char *desc;
+} Model;
 
 static const Model models[] = {
     { "rv64", IN_RV64, 64, "64-bit hart with the usual extensions" },
@@ -129,9 +142,10 @@ void rv_ext_install_properties(GObjectClass *klass)
     klass->set_property = set_property;
     for (unsigned i = 0; i < G_N_ELEMENTS(table); i++) {
         if (is_property(&table[i])) {
-            g_object_class_install_property(klass, i + 1,
-                                            g_param_spec_boolean(table[i].name, table[i].name, table[i].desc, FALSE,
-                                                                 G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS));
+            g_object_class_install_property(
+                klass, i + 1,
+                g_param_spec_boolean(table[i].name, table[i].name, table[i].desc, FALSE,
+                                     G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS));
         }
     }
 }
@@ -154,8 +168,9 @@ static bool settle(RvConfig *config, const ExtInfo *info, uint64_t need, GError 
     bool given = config->given & B(info->ext), need_given = config->given & need;
 
     if (given && need_given) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-cpu %s: '%s' needs '%s', which is off", config->model,
-                    info->name, ext_name(need));
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "-cpu %s: '%s' needs '%s', which is off", config->model, info->name,
+                    ext_name(need));
         return false;
     }
     if (given) {
@@ -177,8 +192,8 @@ static bool check_ext(RvConfig *config, const ExtInfo *info, bool *changed, GErr
         return true;
     }
     if (!fits_xlen(info, config->xlen)) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-cpu %s: '%s' is not for RV%u", config->model, info->name,
-                    config->xlen);
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "-cpu %s: '%s' is not for RV%u", config->model, info->name, config->xlen);
         return false;
     }
     if (!missing) {
@@ -219,8 +234,9 @@ static const Model *find_model(const char *name, unsigned xlen, GError **error)
         names[n++] = models[i].name;
     }
     tail = suggest_text(name ? name : "", names);
-    g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-cpu: '%s' is no CPU model of a %u-bit RISC-V machine%s",
-                name ? name : "", xlen, tail);
+    g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                "-cpu: '%s' is no CPU model of a %u-bit RISC-V machine%s", name ? name : "", xlen,
+                tail);
     return NULL;
 }
 
@@ -274,7 +290,8 @@ RvCpu *rv_cpu_new(const char *option, unsigned xlen, GError **error)
         return NULL;
     }
     cpu = g_object_new(RV_CPU_TYPE, NULL);
-    cpu->config = (RvConfig){ .model = model->name, .ext = model_exts(model, xlen), .xlen = (uint8_t)xlen };
+    cpu->config =
+        (RvConfig){ .model = model->name, .ext = model_exts(model, xlen), .xlen = (uint8_t)xlen };
     if (!apply_properties(cpu, kv, error) || !check_config(&cpu->config, error)) {
         g_object_unref(cpu);
         return NULL;
@@ -306,7 +323,8 @@ static bool in_string(const RvCpu *cpu, const ExtInfo *info)
 {
     uint64_t bits = info->flags & DERIVED ? info->needs : B(info->ext);
 
-    return !(info->flags & NO_STRING) && fits_xlen(info, cpu->config.xlen) && (cpu->config.ext & bits) == bits;
+    return !(info->flags & NO_STRING) && fits_xlen(info, cpu->config.xlen) &&
+           (cpu->config.ext & bits) == bits;
 }
 
 char *rv_cpu_isa_string(const RvCpu *cpu)

@@ -11,21 +11,24 @@
 enum { REG_PC = 32, REG_F = 33, REG_FFLAGS = 65, REG_FCSR = 67, REG_CSR = 68 };
 
 static const uint16_t csrs[] = {
-    RV_CSR_CYCLE, RV_CSR_TIME, RV_CSR_INSTRET,
-    RV_CSR_SSTATUS, RV_CSR_SIE, RV_CSR_STVEC, RV_CSR_SCOUNTEREN, RV_CSR_SENVCFG, RV_CSR_SSCRATCH, RV_CSR_SEPC, RV_CSR_SCAUSE,
-    RV_CSR_STVAL, RV_CSR_SIP, RV_CSR_STIMECMP, RV_CSR_SATP,
-    RV_CSR_MSTATUS, RV_CSR_MISA, RV_CSR_MEDELEG, RV_CSR_MIDELEG, RV_CSR_MIE, RV_CSR_MTVEC, RV_CSR_MCOUNTEREN, RV_CSR_MENVCFG,
-    RV_CSR_MCOUNTINHIBIT, RV_CSR_MSCRATCH, RV_CSR_MEPC, RV_CSR_MCAUSE, RV_CSR_MTVAL, RV_CSR_MIP,
-    RV_CSR_MCYCLE, RV_CSR_MINSTRET, RV_CSR_MHARTID, RV_CSR_PMPCFG0, RV_CSR_PMPADDR0,
+    RV_CSR_CYCLE,    RV_CSR_TIME,       RV_CSR_INSTRET, RV_CSR_SSTATUS,       RV_CSR_SIE,
+    RV_CSR_STVEC,    RV_CSR_SCOUNTEREN, RV_CSR_SENVCFG, RV_CSR_SSCRATCH,      RV_CSR_SEPC,
+    RV_CSR_SCAUSE,   RV_CSR_STVAL,      RV_CSR_SIP,     RV_CSR_STIMECMP,      RV_CSR_SATP,
+    RV_CSR_MSTATUS,  RV_CSR_MISA,       RV_CSR_MEDELEG, RV_CSR_MIDELEG,       RV_CSR_MIE,
+    RV_CSR_MTVEC,    RV_CSR_MCOUNTEREN, RV_CSR_MENVCFG, RV_CSR_MCOUNTINHIBIT, RV_CSR_MSCRATCH,
+    RV_CSR_MEPC,     RV_CSR_MCAUSE,     RV_CSR_MTVAL,   RV_CSR_MIP,           RV_CSR_MCYCLE,
+    RV_CSR_MINSTRET, RV_CSR_MHARTID,    RV_CSR_PMPCFG0, RV_CSR_PMPADDR0,
 };
 
 enum { REG_PRIV = REG_CSR + G_N_ELEMENTS(csrs) };
 
 /* ---- The description ---- */
 
-static void add_reg(GString *xml, const char *name, unsigned bits, unsigned number, const char *type)
+static void add_reg(GString *xml, const char *name, unsigned bits, unsigned number,
+                    const char *type)
 {
-    g_string_append_printf(xml, "<reg name=\"%s\" bitsize=\"%u\" regnum=\"%u\" type=\"%s\"/>\n", name, bits, number, type);
+    g_string_append_printf(xml, "<reg name=\"%s\" bitsize=\"%u\" regnum=\"%u\" type=\"%s\"/>\n",
+                           name, bits, number, type);
 }
 
 static void add_cpu(const RvCpu *cpu, GString *xml)
@@ -54,8 +57,9 @@ static void add_fpu(const RvCpu *cpu, GString *xml)
     }
     g_string_append(xml, "<feature name=\"org.gnu.gdb.riscv.fpu\">\n");
     if (d) {
-        g_string_append(xml, "<union id=\"riscv_double\"><field name=\"float\" type=\"ieee_single\"/>"
-                             "<field name=\"double\" type=\"ieee_double\"/></union>\n");
+        g_string_append(xml,
+                        "<union id=\"riscv_double\"><field name=\"float\" type=\"ieee_single\"/>"
+                        "<field name=\"double\" type=\"ieee_double\"/></union>\n");
     }
     for (unsigned i = 0; i < 32; i++) {
         add_reg(xml, rv_f_names[i], f_bits(cpu), REG_F + i, d ? "riscv_double" : "ieee_single");
@@ -91,7 +95,8 @@ const char *rv_gdb_xml(Cpu *cpu, const char *annex)
         return NULL;
     }
     if (!rv->gdb_xml) {
-        xml = g_string_new("<?xml version=\"1.0\"?>\n<!DOCTYPE target SYSTEM \"gdb-target.dtd\">\n<target version=\"1.0\">\n");
+        xml = g_string_new("<?xml version=\"1.0\"?>\n<!DOCTYPE target SYSTEM "
+                           "\"gdb-target.dtd\">\n<target version=\"1.0\">\n");
         g_string_append_printf(xml, "<architecture>riscv:rv%u</architecture>\n", rv->config.xlen);
         add_cpu(rv, xml);
         add_fpu(rv, xml);
@@ -171,7 +176,8 @@ unsigned rv_gdb_write(Cpu *cpu, unsigned reg, const uint8_t *buf)
     } else if (reg < REG_FFLAGS) {
         rv->f[reg - REG_F] = size == 4 ? value | 0xffffffff00000000 : value;
     } else if (reg == REG_PRIV) {
-        if (value == RV_PRIV_M || (value <= RV_PRIV_S && rv_cpu_has(rv, value ? RV_EXT_S : RV_EXT_U))) {
+        if (value == RV_PRIV_M ||
+            (value <= RV_PRIV_S && rv_cpu_has(rv, value ? RV_EXT_S : RV_EXT_U))) {
             rv->priv = (uint8_t)value;
             rv_cpu_update_mode(rv);
         }

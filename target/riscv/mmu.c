@@ -13,16 +13,23 @@
 #include "target/riscv/csr.h"
 
 enum {
-    PTE_V = 1, PTE_R = 2, PTE_W = 4, PTE_X = 8, PTE_U = 16, PTE_A = 64, PTE_D = 128,
+    PTE_V = 1,
+    PTE_R = 2,
+    PTE_W = 4,
+    PTE_X = 8,
+    PTE_U = 16,
+    PTE_A = 64,
+    PTE_D = 128,
     PTE_PPN_SHIFT = 10,
-    NAPOT_BITS = 4,                 /* 64 KiB: the only size defined */
+    NAPOT_BITS = 4, /* 64 KiB: the only size defined */
 };
-#define PTE_N (1ull << 63)
-#define PTE_PBMT (3ull << 61)
+#define PTE_N        (1ull << 63)
+#define PTE_PBMT     (3ull << 61)
 #define PTE_RESERVED (0x7full << 54)
-#define PTE_PPN (((1ull << 44) - 1) << PTE_PPN_SHIFT)
+#define PTE_PPN      (((1ull << 44) - 1) << PTE_PPN_SHIFT)
 /* A pointer to the next table has V and none of the others here. */
-#define PTE_KIND (PTE_V | PTE_R | PTE_W | PTE_X | PTE_U | PTE_A | PTE_D | PTE_N | PTE_PBMT | PTE_RESERVED)
+#define PTE_KIND \
+    (PTE_V | PTE_R | PTE_W | PTE_X | PTE_U | PTE_A | PTE_D | PTE_N | PTE_PBMT | PTE_RESERVED)
 
 /* One translation on its way. */
 typedef struct Walk {
@@ -30,13 +37,15 @@ typedef struct Walk {
     uint64_t va;
     MemAccess access;
     bool debug;
-    unsigned priv;                  /* the access's */
+    unsigned priv; /* the access's */
     TlbFill *fill;
 } Walk;
 
 static bool page_fault(const Walk *w)
 {
-    w->fill->fault = w->access == MEM_FETCH ? RV_EXC_FETCH_PAGE : w->access == MEM_STORE ? RV_EXC_STORE_PAGE : RV_EXC_LOAD_PAGE;
+    w->fill->fault = w->access == MEM_FETCH   ? RV_EXC_FETCH_PAGE
+                     : w->access == MEM_STORE ? RV_EXC_STORE_PAGE
+                                              : RV_EXC_LOAD_PAGE;
     return false;
 }
 
@@ -66,8 +75,9 @@ static bool find_tables(RvCpu *cpu, const FlatView *view, uint64_t phys, unsigne
     if (last - phys < size - 1) {
         return false;
     }
-    cpu->walk_ram = (RvWalkRam){ view, start, last - start - (size - 1), range->host + (start - range->start),
-                                 !range->readonly && (prot & MEM_PROT_W) };
+    cpu->walk_ram =
+        (RvWalkRam){ view, start, last - start - (size - 1), range->host + (start - range->start),
+                     !range->readonly && (prot & MEM_PROT_W) };
     return true;
 }
 
@@ -78,10 +88,11 @@ static bool pte_update(void *host, unsigned size, uint64_t pte, uint64_t bits)
     bool done;
 
     if (size == 4) {
-        done = __atomic_compare_exchange_n((uint32_t *)host, &pte32, (uint32_t)(pte | bits), false, __ATOMIC_SEQ_CST,
-                                           __ATOMIC_SEQ_CST);
+        done = __atomic_compare_exchange_n((uint32_t *)host, &pte32, (uint32_t)(pte | bits), false,
+                                           __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
     } else {
-        done = __atomic_compare_exchange_n((uint64_t *)host, &pte, pte | bits, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+        done = __atomic_compare_exchange_n((uint64_t *)host, &pte, pte | bits, false,
+                                           __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
     }
     if (done) {
         memory_written(host, size);
@@ -147,7 +158,8 @@ static bool leaf_reserved(const RvCpu *cpu, uint64_t pte, unsigned level)
     if ((pte & PTE_PBMT) == PTE_PBMT || (pte & bad)) {
         return true;
     }
-    return (pte & PTE_N) && (pte >> PTE_PPN_SHIFT & ((1 << NAPOT_BITS) - 1)) != 1 << (NAPOT_BITS - 1);
+    return (pte & PTE_N) &&
+           (pte >> PTE_PPN_SHIFT & ((1 << NAPOT_BITS) - 1)) != 1 << (NAPOT_BITS - 1);
 }
 
 /* Whether @pte, which is no pointer, is a well-formed leaf. */
@@ -176,12 +188,14 @@ static bool leaf_fill(const Walk *w, uint64_t pte, unsigned bits)
     w->fill->phys = phys | (w->va & mask);
     w->fill->page_bits = (uint8_t)bits;
     /* A clean page: the first store comes back to set D. */
-    w->fill->prot = (uint8_t)(pte & PTE_D || w->access == MEM_STORE ? prot : prot & ~(unsigned)MEM_PROT_W);
+    w->fill->prot =
+        (uint8_t)(pte & PTE_D || w->access == MEM_STORE ? prot : prot & ~(unsigned)MEM_PROT_W);
     return true;
 }
 
 /* A or D is missing: sets @missing, or faults without Svadu. (*again) the entry changed meanwhile. */
-static bool leaf_accessed(const Walk *w, void *host, unsigned size, uint64_t pte, uint64_t missing, bool *again)
+static bool leaf_accessed(const Walk *w, void *host, unsigned size, uint64_t pte, uint64_t missing,
+                          bool *again)
 {
     if (w->debug) {
         return true;
@@ -197,7 +211,8 @@ static bool leaf_accessed(const Walk *w, void *host, unsigned size, uint64_t pte
 }
 
 /* A leaf at @level was found in @host. */
-static bool walk_leaf(const Walk *w, void *host, unsigned size, uint64_t pte, unsigned level, unsigned bits, bool *again)
+static bool walk_leaf(const Walk *w, void *host, unsigned size, uint64_t pte, unsigned level,
+                      unsigned bits, bool *again)
 {
     uint64_t missing = (w->access == MEM_STORE ? PTE_A | PTE_D : PTE_A) & ~pte;
 
@@ -215,7 +230,8 @@ static bool walk_leaf(const Walk *w, void *host, unsigned size, uint64_t pte, un
 }
 
 /* Walks @levels of tables of 1 << @index_bits entries of @size bytes from @root. */
-static inline __attribute__((always_inline)) bool walk_tables(const Walk *w, uint64_t root, unsigned levels, unsigned index_bits,
+static inline __attribute__((always_inline)) bool walk_tables(const Walk *w, uint64_t root,
+                                                              unsigned levels, unsigned index_bits,
                                                               unsigned size)
 {
     RvWalkRam *ram = &w->cpu->walk_ram;
@@ -228,11 +244,13 @@ static inline __attribute__((always_inline)) bool walk_tables(const Walk *w, uin
         uint64_t phys = table + (w->va >> shift & ((1u << index_bits) - 1)) * size, pte;
         void *host;
 
-        if (G_UNLIKELY(phys - ram->start > ram->span || ram->view != view) && !find_tables(w->cpu, view, phys, size)) {
+        if (G_UNLIKELY(phys - ram->start > ram->span || ram->view != view) &&
+            !find_tables(w->cpu, view, phys, size)) {
             return access_fault(w);
         }
         host = ram->host + (phys - ram->start);
-        pte = size == 4 ? __atomic_load_n((uint32_t *)host, __ATOMIC_ACQUIRE) : __atomic_load_n((uint64_t *)host, __ATOMIC_ACQUIRE);
+        pte = size == 4 ? __atomic_load_n((uint32_t *)host, __ATOMIC_ACQUIRE)
+                        : __atomic_load_n((uint64_t *)host, __ATOMIC_ACQUIRE);
         if ((pte & PTE_KIND) == PTE_V) {
             table = (pte & PTE_PPN) << (12 - PTE_PPN_SHIFT);
             continue;
@@ -278,5 +296,6 @@ bool rv_mmu_walk(Cpu *cpu, uint64_t va, MemAccess access, bool debug, TlbFill *f
     if (rv_cpu_is_64(rv)) {
         return rv->satp >> 60 ? walk_sv64(&w, rv->satp) : walk_bare(&w);
     }
-    return rv->satp >> 31 ? walk_tables(&w, (rv->satp & ((1u << 22) - 1)) << 12, 2, 10, 4) : walk_bare(&w);
+    return rv->satp >> 31 ? walk_tables(&w, (rv->satp & ((1u << 22) - 1)) << 12, 2, 10, 4)
+                          : walk_bare(&w);
 }

@@ -12,7 +12,15 @@
  */
 #include "target/riscv/cpu.h"
 
-enum { CFG_R = 1, CFG_W = 2, CFG_X = 4, CFG_A_SHIFT = 3, CFG_A = 3 << 3, CFG_L = 0x80, CFG_WRITABLE = 0x9f };
+enum {
+    CFG_R = 1,
+    CFG_W = 2,
+    CFG_X = 4,
+    CFG_A_SHIFT = 3,
+    CFG_A = 3 << 3,
+    CFG_L = 0x80,
+    CFG_WRITABLE = 0x9f
+};
 enum { A_OFF, A_TOR, A_NA4, A_NAPOT };
 enum { PROT_ALL = MEM_PROT_R | MEM_PROT_W | MEM_PROT_X };
 
@@ -74,7 +82,9 @@ static unsigned entry_prot(const RvPmpRange *range, bool machine)
 void rv_pmp_find(const RvCpu *cpu, uint64_t phys, bool machine, RvPmpWindow *w)
 {
     /* No entry: M may do all, the others nothing as there are entries (even if all are off). */
-    *w = (RvPmpWindow){ .first = 0, .last = UINT64_MAX, .prot = machine || !rv_cpu_has(cpu, RV_FEATURE_PMP) ? PROT_ALL : 0 };
+    *w = (RvPmpWindow){ .first = 0,
+                        .last = UINT64_MAX,
+                        .prot = machine || !rv_cpu_has(cpu, RV_FEATURE_PMP) ? PROT_ALL : 0 };
     for (unsigned i = 0; i < cpu->n_pmp; i++) {
         const RvPmpRange *range = &cpu->pmp[i];
 

@@ -11,7 +11,10 @@
 static void flush_vma(RvCpu *cpu, uint64_t va, uint64_t asid, uint32_t named)
 {
     TlbFlush what = {
-        .by_va = named & 1, .by_asid = named & 2, .va = rv_cpu_xlen_mask(cpu, va), .asid = asid & (rv_cpu_is_64(cpu) ? 0xffff : 0x1ff),
+        .by_va = named & 1,
+        .by_asid = named & 2,
+        .va = rv_cpu_xlen_mask(cpu, va),
+        .asid = asid & (rv_cpu_is_64(cpu) ? 0xffff : 0x1ff),
     };
 
     if (cpu->priv == RV_PRIV_U || !rv_cpu_has(cpu, RV_EXT_S) ||
@@ -79,7 +82,8 @@ static void manage_block(Cpu *cpu, uint64_t va)
     uint64_t block = va & ~(uint64_t)(RV_CBO_BYTES - 1);
     TlbFill fill;
 
-    if (!rv_mmu_walk(cpu, block, MEM_LOAD, false, &fill) && !rv_mmu_walk(cpu, block, MEM_STORE, false, &fill)) {
+    if (!rv_mmu_walk(cpu, block, MEM_LOAD, false, &fill) &&
+        !rv_mmu_walk(cpu, block, MEM_STORE, false, &fill)) {
         cpu_restore_state(cpu);
         rv_raise(rv_cpu(cpu), fill.fault, va);
     }

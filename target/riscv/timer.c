@@ -43,7 +43,8 @@ static void set_stip(RvCpu *cpu, bool on)
 static bool update_locked(RvCpu *cpu)
 {
     uint64_t now = rv_cpu_time(cpu), when = __atomic_load_n(&cpu->stimecmp, __ATOMIC_SEQ_CST);
-    bool on = __atomic_load_n(&cpu->menvcfg, __ATOMIC_RELAXED) & RV_MENVCFG_STCE, due = on && now >= when;
+    bool on = __atomic_load_n(&cpu->menvcfg, __ATOMIC_RELAXED) & RV_MENVCFG_STCE,
+         due = on && now >= when;
     int64_t deadline = on && !due ? deadline_in(cpu, when - now) : -1;
 
     if (deadline >= 0) {

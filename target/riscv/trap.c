@@ -13,18 +13,32 @@
 #include "util/log.h"
 
 static const char *const exception_names[16] = {
-    "fetch misaligned", "fetch access fault", "illegal instruction", "breakpoint",
-    "load misaligned", "load access fault", "store misaligned", "store access fault",
-    "ecall from U", "ecall from S", NULL, "ecall from M",
-    "fetch page fault", "load page fault", NULL, "store page fault",
+    "fetch misaligned",
+    "fetch access fault",
+    "illegal instruction",
+    "breakpoint",
+    "load misaligned",
+    "load access fault",
+    "store misaligned",
+    "store access fault",
+    "ecall from U",
+    "ecall from S",
+    NULL,
+    "ecall from M",
+    "fetch page fault",
+    "load page fault",
+    NULL,
+    "store page fault",
 };
 
 static void log_trap(const RvCpu *cpu, unsigned cause, bool interrupt, uint64_t tval)
 {
-    const char *name = interrupt ? "interrupt" : cause < 16 && exception_names[cause] ? exception_names[cause] : "exception";
+    const char *name = interrupt                              ? "interrupt"
+                       : cause < 16 && exception_names[cause] ? exception_names[cause]
+                                                              : "exception";
 
-    log_printf(LOG_INT, "cpu %u: %s (cause %u) at %#" PRIx64 " tval %#" PRIx64 " from %c\n", cpu->parent.index, name, cause,
-               cpu->parent.pc, tval, "US?M"[cpu->priv]);
+    log_printf(LOG_INT, "cpu %u: %s (cause %u) at %#" PRIx64 " tval %#" PRIx64 " from %c\n",
+               cpu->parent.index, name, cause, cpu->parent.pc, tval, "US?M"[cpu->priv]);
 }
 
 /* ---- Entering ---- */
@@ -99,7 +113,9 @@ void rv_trap_memory_fault(Cpu *cpu, uint64_t va, MemAccess access, MemFault why,
     unsigned cause = fault;
 
     if (why == MEM_FAULT_BUS) {
-        cause = access == MEM_FETCH ? RV_EXC_FETCH_ACCESS : access == MEM_STORE ? RV_EXC_STORE_ACCESS : RV_EXC_LOAD_ACCESS;
+        cause = access == MEM_FETCH   ? RV_EXC_FETCH_ACCESS
+                : access == MEM_STORE ? RV_EXC_STORE_ACCESS
+                                      : RV_EXC_LOAD_ACCESS;
     } else if (why == MEM_FAULT_ALIGN) {
         cause = access == MEM_STORE ? RV_EXC_STORE_ALIGN : RV_EXC_LOAD_ALIGN;
     }
@@ -121,7 +137,8 @@ uint64_t rv_cpu_mip(const RvCpu *cpu)
 /* The interrupts of @set in order of priority: the same for those to M and to S. */
 static unsigned first_irq(uint64_t set)
 {
-    static const uint8_t order[] = { RV_IRQ_MEI, RV_IRQ_MSI, RV_IRQ_MTI, RV_IRQ_SEI, RV_IRQ_SSI, RV_IRQ_STI };
+    static const uint8_t order[] = { RV_IRQ_MEI, RV_IRQ_MSI, RV_IRQ_MTI,
+                                     RV_IRQ_SEI, RV_IRQ_SSI, RV_IRQ_STI };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(order); i++) {
         if (set >> order[i] & 1) {
@@ -195,7 +212,8 @@ void rv_trap_init_lines(RvCpu *cpu)
 
 Irq *rv_cpu_irq(RvCpu *cpu, unsigned n)
 {
-    g_assert(n == RV_IRQ_SSI || n == RV_IRQ_MSI || n == RV_IRQ_MTI || n == RV_IRQ_SEI || n == RV_IRQ_MEI);
+    g_assert(n == RV_IRQ_SSI || n == RV_IRQ_MSI || n == RV_IRQ_MTI || n == RV_IRQ_SEI ||
+             n == RV_IRQ_MEI);
     return &cpu->irq[n];
 }
 
@@ -267,7 +285,8 @@ void rv_helper_sret(Cpu *cpu, uint32_t constant)
     uint64_t ms = rv->mstatus;
     unsigned to = ms & RV_MSTATUS_SPP ? RV_PRIV_S : RV_PRIV_U;
 
-    if (rv->priv < RV_PRIV_S || !rv_cpu_has(rv, RV_EXT_S) || (rv->priv == RV_PRIV_S && (ms & RV_MSTATUS_TSR))) {
+    if (rv->priv < RV_PRIV_S || !rv_cpu_has(rv, RV_EXT_S) ||
+        (rv->priv == RV_PRIV_S && (ms & RV_MSTATUS_TSR))) {
         rv_raise_illegal(rv);
     }
     ms &= ~(uint64_t)(RV_MSTATUS_SIE | RV_MSTATUS_SPP);

@@ -32,7 +32,7 @@ static TlbFlush last_flush;
 static uint64_t instructions;
 static int64_t now_ns;
 static Timer *armed;
-static uint64_t insn_pc;            /* where cpu_restore_state() finds the pc */
+static uint64_t insn_pc; /* where cpu_restore_state() finds the pc */
 static uint32_t insn_word;
 
 void cpu_set_context(Cpu *cpu, const ContextKey *key)
@@ -187,10 +187,32 @@ static void set_priv(RvCpu *cpu, unsigned priv)
 }
 
 /* What one call did. */
-typedef struct Outcome { bool trapped; uint64_t value; } Outcome;
+typedef struct Outcome {
+    bool trapped;
+    uint64_t value;
+} Outcome;
 
-typedef enum Op { CSRR, CSRW, CSRRW, CSRRS, CSRRC, RAISE, ECALL, EBREAK, MRET, SRET, WFI, SFENCE, SINVAL, SFENCE_INVAL, CBO_INVAL,
-                  CBO_CLEAN, CBO_FLUSH, CBO_ZERO, FAULT } Op;
+typedef enum Op {
+    CSRR,
+    CSRW,
+    CSRRW,
+    CSRRS,
+    CSRRC,
+    RAISE,
+    ECALL,
+    EBREAK,
+    MRET,
+    SRET,
+    WFI,
+    SFENCE,
+    SINVAL,
+    SFENCE_INVAL,
+    CBO_INVAL,
+    CBO_CLEAN,
+    CBO_FLUSH,
+    CBO_ZERO,
+    FAULT
+} Op;
 
 static uint64_t call(Cpu *c, Op op, uint64_t a, uint32_t k)
 {
@@ -329,7 +351,9 @@ static void test_models(void)
 
 static void test_model_errors(void)
 {
-    static const struct { const char *option, *error; } cases[] = {
+    static const struct {
+        const char *option, *error;
+    } cases[] = {
         { "rv65", "-cpu: 'rv65' is no CPU model of a 64-bit RISC-V machine; did you mean 'rv64'?" },
         { "rv32", "-cpu: 'rv32' is no CPU model of a 64-bit RISC-V machine" },
         { "rv64,d=on,f=off", "-cpu rv64: 'd' needs 'f', which is off" },
@@ -385,7 +409,10 @@ static void test_model_needs(void)
 
 /* ---- CSRs ---- */
 
-typedef struct CsrCase { uint16_t csr; uint64_t write, expect; } CsrCase;
+typedef struct CsrCase {
+    uint16_t csr;
+    uint64_t write, expect;
+} CsrCase;
 
 static void check_csrs(const TargetOps *ops, const char *option, const CsrCase *cases, unsigned n)
 {
@@ -397,8 +424,8 @@ static void check_csrs(const TargetOps *ops, const char *option, const CsrCase *
         }
         set(cpu, cases[i].csr, cases[i].write);
         if (get(cpu, cases[i].csr) != cases[i].expect) {
-            g_error("csr %#x: wrote %#lx, read %#lx, expected %#lx", cases[i].csr, cases[i].write, get(cpu, cases[i].csr),
-                    cases[i].expect);
+            g_error("csr %#x: wrote %#lx, read %#lx, expected %#lx", cases[i].csr, cases[i].write,
+                    get(cpu, cases[i].csr), cases[i].expect);
         }
     }
     free_cpu(cpu);
@@ -407,36 +434,70 @@ static void check_csrs(const TargetOps *ops, const char *option, const CsrCase *
 static void test_csr_warl(void)
 {
     static const CsrCase rv64[] = {
-        { RV_CSR_MSTATUS, -1, 0x8000000a007e79aa }, { RV_CSR_SSTATUS, 0, 0x200000000 },
-        { RV_CSR_MSTATUS, 0x1000, 0xa00000000 | 0x1800 },      /* MPP = 2 is refused: M stays */
+        { RV_CSR_MSTATUS, -1, 0x8000000a007e79aa },
+        { RV_CSR_SSTATUS, 0, 0x200000000 },
+        { RV_CSR_MSTATUS, 0x1000, 0xa00000000 | 0x1800 }, /* MPP = 2 is refused: M stays */
         { RV_CSR_MSTATUS, 0x800, 0xa00000000 | 0x800 },
-        { RV_CSR_SSTATUS, -1, 0x80000002000c6122 }, { RV_CSR_MSTATUS, 0, 0xa00000000 },
+        { RV_CSR_SSTATUS, -1, 0x80000002000c6122 },
+        { RV_CSR_MSTATUS, 0, 0xa00000000 },
         { RV_CSR_MISA, 0, 2ull << 62 | 0x14112d },
-        { RV_CSR_MEDELEG, -1, 0xb3ff }, { RV_CSR_MIDELEG, -1, 0x222 }, { RV_CSR_MIE, -1, 0xaaa },
-        { RV_CSR_SIE, 0, 0 }, { RV_CSR_MIE, -1, 0xaaa }, { RV_CSR_MIE, 0, 0 },
-        { RV_CSR_MTVEC, 0x80000001, 0x80000001 }, { RV_CSR_MTVEC, 0x90000002, 0x90000001 }, { RV_CSR_MTVEC, 0x84, 0x84 },
-        { RV_CSR_STVEC, -1, ~3ull }, { RV_CSR_MEPC, -1, ~1ull }, { RV_CSR_SEPC, 3, 2 },
-        { RV_CSR_MSCRATCH, -1, -1 }, { RV_CSR_MTVAL, -1, -1 }, { RV_CSR_MCAUSE, 1ull << 63 | 5, 1ull << 63 | 5 },
-        { RV_CSR_MCOUNTEREN, -1, 0xffffffff }, { RV_CSR_MCOUNTINHIBIT, -1, 5 }, { RV_CSR_MCOUNTINHIBIT, 0, 0 },
-        { RV_CSR_MENVCFG, -1, 0xe0000000000000f1 }, { RV_CSR_MENVCFG, 0xa1, 0xb1 },      /* CBIE = 2: the old 3 stays */
-        { RV_CSR_MENVCFG, 0, 0 }, { RV_CSR_SENVCFG, -1, 0xf1 },
+        { RV_CSR_MEDELEG, -1, 0xb3ff },
+        { RV_CSR_MIDELEG, -1, 0x222 },
+        { RV_CSR_MIE, -1, 0xaaa },
+        { RV_CSR_SIE, 0, 0 },
+        { RV_CSR_MIE, -1, 0xaaa },
+        { RV_CSR_MIE, 0, 0 },
+        { RV_CSR_MTVEC, 0x80000001, 0x80000001 },
+        { RV_CSR_MTVEC, 0x90000002, 0x90000001 },
+        { RV_CSR_MTVEC, 0x84, 0x84 },
+        { RV_CSR_STVEC, -1, ~3ull },
+        { RV_CSR_MEPC, -1, ~1ull },
+        { RV_CSR_SEPC, 3, 2 },
+        { RV_CSR_MSCRATCH, -1, -1 },
+        { RV_CSR_MTVAL, -1, -1 },
+        { RV_CSR_MCAUSE, 1ull << 63 | 5, 1ull << 63 | 5 },
+        { RV_CSR_MCOUNTEREN, -1, 0xffffffff },
+        { RV_CSR_MCOUNTINHIBIT, -1, 5 },
+        { RV_CSR_MCOUNTINHIBIT, 0, 0 },
+        { RV_CSR_MENVCFG, -1, 0xe0000000000000f1 },
+        { RV_CSR_MENVCFG, 0xa1, 0xb1 }, /* CBIE = 2: the old 3 stays */
+        { RV_CSR_MENVCFG, 0, 0 },
+        { RV_CSR_SENVCFG, -1, 0xf1 },
         { RV_CSR_SATP, 8ull << 60 | 0x1234567, 8ull << 60 | 0x1234567 },
-        { RV_CSR_SATP, 7ull << 60 | 5, 8ull << 60 | 0x1234567 }, { RV_CSR_SATP, 11ull << 60, 8ull << 60 | 0x1234567 },
-        { RV_CSR_SATP, 10ull << 60 | 0xffffull << 44, 10ull << 60 | 0xffffull << 44 }, { RV_CSR_SATP, 0, 0 },
-        { RV_CSR_FCSR, -1, 0xff }, { RV_CSR_FFLAGS, 3, 3 }, { RV_CSR_FRM, 9, 1 }, { RV_CSR_FCSR, 0x23, 0x23 },
-        { RV_CSR_MHPMCOUNTER3, -1, 0 }, { RV_CSR_MHPMCOUNTER3 + 28, -1, 0 }, { RV_CSR_MHPMEVENT3 + 28, -1, 0 },
-        { RV_CSR_TSELECT, 5, 0 }, { RV_CSR_TDATA1, -1, 0 },
-        { RV_CSR_STIMECMP, -1, -1 }, { RV_CSR_PMPADDR0, -1, 0x3fffffffffffff },
-        { RV_CSR_PMPCFG0, 0x7f1a02, 0x1f1800 },         /* W without R goes, so do bits 5 and 6 */
+        { RV_CSR_SATP, 7ull << 60 | 5, 8ull << 60 | 0x1234567 },
+        { RV_CSR_SATP, 11ull << 60, 8ull << 60 | 0x1234567 },
+        { RV_CSR_SATP, 10ull << 60 | 0xffffull << 44, 10ull << 60 | 0xffffull << 44 },
+        { RV_CSR_SATP, 0, 0 },
+        { RV_CSR_FCSR, -1, 0xff },
+        { RV_CSR_FFLAGS, 3, 3 },
+        { RV_CSR_FRM, 9, 1 },
+        { RV_CSR_FCSR, 0x23, 0x23 },
+        { RV_CSR_MHPMCOUNTER3, -1, 0 },
+        { RV_CSR_MHPMCOUNTER3 + 28, -1, 0 },
+        { RV_CSR_MHPMEVENT3 + 28, -1, 0 },
+        { RV_CSR_TSELECT, 5, 0 },
+        { RV_CSR_TDATA1, -1, 0 },
+        { RV_CSR_STIMECMP, -1, -1 },
+        { RV_CSR_PMPADDR0, -1, 0x3fffffffffffff },
+        { RV_CSR_PMPCFG0, 0x7f1a02, 0x1f1800 }, /* W without R goes, so do bits 5 and 6 */
     };
     static const CsrCase rv32[] = {
-        { RV_CSR_MSTATUS, -1u, 0x807e79aa }, { RV_CSR_MSTATUSH, -1u, 0 }, { RV_CSR_MSTATUS, 0, 0 },
-        { RV_CSR_MENVCFG, -1u, 0xf1 }, { RV_CSR_MENVCFGH, -1u, 0xa0000000 }, { RV_CSR_MENVCFG, -1u, 0xf1 },
-        { RV_CSR_MEDELEGH, -1u, 0 }, { RV_CSR_MEDELEG, -1u, 0xb3ff },
-        { RV_CSR_SATP, 0xffffffff, 0xffffffff }, { RV_CSR_SATP, 0, 0 },
-        { RV_CSR_STIMECMP, 0x11111111, 0x11111111 }, { RV_CSR_STIMECMPH, 0x22222222, 0x22222222 },
-        { RV_CSR_MEPC, -1u, 0xfffffffe }, { RV_CSR_MSCRATCH, 0xfedcba98, 0xfedcba98 },
-        { RV_CSR_PMPADDR0, -1u, -1u }, { RV_CSR_PMPCFG0 + 1, 0x1f1f1f1f, 0x1f1f1f1f },
+        { RV_CSR_MSTATUS, -1u, 0x807e79aa },
+        { RV_CSR_MSTATUSH, -1u, 0 },
+        { RV_CSR_MSTATUS, 0, 0 },
+        { RV_CSR_MENVCFG, -1u, 0xf1 },
+        { RV_CSR_MENVCFGH, -1u, 0xa0000000 },
+        { RV_CSR_MENVCFG, -1u, 0xf1 },
+        { RV_CSR_MEDELEGH, -1u, 0 },
+        { RV_CSR_MEDELEG, -1u, 0xb3ff },
+        { RV_CSR_SATP, 0xffffffff, 0xffffffff },
+        { RV_CSR_SATP, 0, 0 },
+        { RV_CSR_STIMECMP, 0x11111111, 0x11111111 },
+        { RV_CSR_STIMECMPH, 0x22222222, 0x22222222 },
+        { RV_CSR_MEPC, -1u, 0xfffffffe },
+        { RV_CSR_MSCRATCH, 0xfedcba98, 0xfedcba98 },
+        { RV_CSR_PMPADDR0, -1u, -1u },
+        { RV_CSR_PMPCFG0 + 1, 0x1f1f1f1f, 0x1f1f1f1f },
     };
 
     check_csrs(&rv64_target, "rv64", rv64, G_N_ELEMENTS(rv64));
@@ -445,10 +506,27 @@ static void test_csr_warl(void)
 
 static void test_csr_access(void)
 {
-    static const uint16_t m_only[] = { RV_CSR_MSTATUS, RV_CSR_MISA, RV_CSR_MHARTID, RV_CSR_PMPCFG0, RV_CSR_MCYCLE, RV_CSR_TSELECT };
+    static const uint16_t m_only[] = { RV_CSR_MSTATUS, RV_CSR_MISA,   RV_CSR_MHARTID,
+                                       RV_CSR_PMPCFG0, RV_CSR_MCYCLE, RV_CSR_TSELECT };
     static const uint16_t s_only[] = { RV_CSR_SSTATUS, RV_CSR_SATP, RV_CSR_SENVCFG };
-    static const uint16_t absent[] = { 0x011, 0x015, 0x200, 0x600, 0x747, 0x7a8, 0x7b0, 0x310, 0x31a, 0xb80, 0xc80, 0x15d,
-                                       RV_CSR_PMPCFG0 + 1, RV_CSR_PMPCFG0 + 4, RV_CSR_PMPADDR0 + 16, 0x723, 0xda0, 0xfff };
+    static const uint16_t absent[] = { 0x011,
+                                       0x015,
+                                       0x200,
+                                       0x600,
+                                       0x747,
+                                       0x7a8,
+                                       0x7b0,
+                                       0x310,
+                                       0x31a,
+                                       0xb80,
+                                       0xc80,
+                                       0x15d,
+                                       RV_CSR_PMPCFG0 + 1,
+                                       RV_CSR_PMPCFG0 + 4,
+                                       RV_CSR_PMPADDR0 + 16,
+                                       0x723,
+                                       0xda0,
+                                       0xfff };
     RvCpu *cpu = new_cpu(&rv64_target, "rv64");
 
     for (unsigned i = 0; i < G_N_ELEMENTS(absent); i++) {
@@ -570,7 +648,8 @@ static void test_csr_mip(void)
 /* Any value into any register at any privilege: nothing breaks, and the WARL fields stay legal. */
 static void test_csr_random(void)
 {
-    static const char *const options[] = { "rv64", "rv64,s=off", "rv64,u=off", "rv64,f=off,pmp=off" };
+    static const char *const options[] = { "rv64", "rv64,s=off", "rv64,u=off",
+                                           "rv64,f=off,pmp=off" };
 
     for (unsigned o = 0; o < G_N_ELEMENTS(options); o++) {
         RvCpu *cpu = new_cpu(&rv64_target, options[o]);
@@ -582,11 +661,14 @@ static void test_csr_random(void)
 
             try_op(cpu, (Op)op, value, csr);
             mpp = cpu->mstatus >> RV_MSTATUS_MPP_SHIFT & 3;
-            g_assert_true(mpp != 2 && (mpp != 1 || rv_cpu_has(cpu, RV_EXT_S)) && (mpp || rv_cpu_has(cpu, RV_EXT_U)));
+            g_assert_true(mpp != 2 && (mpp != 1 || rv_cpu_has(cpu, RV_EXT_S)) &&
+                          (mpp || rv_cpu_has(cpu, RV_EXT_U)));
             g_assert_true(cpu->x[0] == 0 && (cpu->mtvec & 2) == 0 && (cpu->stvec & 2) == 0);
             g_assert_true(!(cpu->mideleg & ~0x222ull) && !(cpu->medeleg & 1 << 11));
             if (!(i & 15)) {
-                set_priv(cpu, i & 16 ? RV_PRIV_M : rv_cpu_has(cpu, RV_EXT_S) ? RV_PRIV_S : RV_PRIV_M);
+                set_priv(cpu, i & 16                      ? RV_PRIV_M
+                              : rv_cpu_has(cpu, RV_EXT_S) ? RV_PRIV_S
+                                                          : RV_PRIV_M);
             }
         }
         free_cpu(cpu);
@@ -609,7 +691,8 @@ static void test_trap_delegation(void)
                     bool to_s = deleg && privs[p] != RV_PRIV_M;
 
                     cpu->medeleg = deleg ? 1u << cause : ~(1ull << cause);
-                    cpu->mstatus = rv_csr_mstatus_reset(cpu) | (ie ? RV_MSTATUS_MIE | RV_MSTATUS_SIE : 0);
+                    cpu->mstatus =
+                        rv_csr_mstatus_reset(cpu) | (ie ? RV_MSTATUS_MIE | RV_MSTATUS_SIE : 0);
                     set_priv(cpu, privs[p]);
                     cpu->parent.pc = 0x4444;
                     cpu->res_valid = 1;
@@ -643,7 +726,8 @@ static int expected_irq(const RvCpu *cpu, uint64_t mip)
 {
     static const uint8_t order[] = { 11, 3, 7, 9, 1, 5 };
     bool m_on = cpu->priv < RV_PRIV_M || (cpu->mstatus & RV_MSTATUS_MIE);
-    bool s_on = cpu->priv == RV_PRIV_U || (cpu->priv == RV_PRIV_S && (cpu->mstatus & RV_MSTATUS_SIE));
+    bool s_on =
+        cpu->priv == RV_PRIV_U || (cpu->priv == RV_PRIV_S && (cpu->mstatus & RV_MSTATUS_SIE));
 
     for (unsigned pass = 0; pass < 2; pass++) {
         for (unsigned i = 0; i < 6; i++) {
@@ -672,7 +756,8 @@ static void test_interrupts(void)
         cpu->mip_lines = pending & ~0x222u;
         cpu->mie = g_test_rand_int() & 0xaaa;
         cpu->mideleg = g_test_rand_int() & 0x222;
-        cpu->mstatus = rv_csr_mstatus_reset(cpu) | (g_test_rand_int() & (RV_MSTATUS_MIE | RV_MSTATUS_SIE));
+        cpu->mstatus =
+            rv_csr_mstatus_reset(cpu) | (g_test_rand_int() & (RV_MSTATUS_MIE | RV_MSTATUS_SIE));
         cpu->menvcfg = 0;
         set_priv(cpu, privs[i % 3]);
         irq = expected_irq(cpu, pending);
@@ -684,7 +769,8 @@ static void test_interrupts(void)
 
             g_assert_cmpuint(cpu->priv, ==, to_s ? RV_PRIV_S : RV_PRIV_M);
             g_assert_cmphex(to_s ? cpu->scause : cpu->mcause, ==, 1ull << 63 | (unsigned)irq);
-            g_assert_cmphex(cpu->parent.pc, ==, (tvec & ~3ull) + (tvec & 1 ? 4 * (unsigned)irq : 0));
+            g_assert_cmphex(cpu->parent.pc, ==,
+                            (tvec & ~3ull) + (tvec & 1 ? 4 * (unsigned)irq : 0));
         }
     }
     free_cpu(cpu);
@@ -711,10 +797,15 @@ static void test_kicks(void)
 static void test_raise(void)
 {
     RvCpu *cpu = new_cpu(&rv64_target, "rv64");
-    static const struct { MemAccess access; MemFault why; uint32_t fault, cause; } faults[] = {
-        { MEM_LOAD, MEM_FAULT_BUS, 0, 5 }, { MEM_STORE, MEM_FAULT_BUS, 0, 7 }, { MEM_FETCH, MEM_FAULT_BUS, 0, 1 },
-        { MEM_LOAD, MEM_FAULT_ALIGN, 0, 4 }, { MEM_STORE, MEM_FAULT_ALIGN, 0, 6 },
-        { MEM_LOAD, MEM_FAULT_WALK, 13, 13 }, { MEM_FETCH, MEM_FAULT_WALK, 12, 12 },
+    static const struct {
+        MemAccess access;
+        MemFault why;
+        uint32_t fault, cause;
+    } faults[] = {
+        { MEM_LOAD, MEM_FAULT_BUS, 0, 5 },     { MEM_STORE, MEM_FAULT_BUS, 0, 7 },
+        { MEM_FETCH, MEM_FAULT_BUS, 0, 1 },    { MEM_LOAD, MEM_FAULT_ALIGN, 0, 4 },
+        { MEM_STORE, MEM_FAULT_ALIGN, 0, 6 },  { MEM_LOAD, MEM_FAULT_WALK, 13, 13 },
+        { MEM_FETCH, MEM_FAULT_WALK, 12, 12 },
     };
 
     insn_pc = 0x8000;
@@ -724,7 +815,9 @@ static void test_raise(void)
     g_assert_true(try_op(cpu, EBREAK, 0x8000, 0).trapped);
     g_assert_cmphex(cpu->mcause, ==, RV_EXC_BREAKPOINT);
     for (unsigned i = 0; i < G_N_ELEMENTS(faults); i++) {
-        g_assert_true(try_op(cpu, FAULT, 0xabc, faults[i].access | (uint32_t)faults[i].why << 4 | faults[i].fault << 8).trapped);
+        g_assert_true(try_op(cpu, FAULT, 0xabc,
+                             faults[i].access | (uint32_t)faults[i].why << 4 | faults[i].fault << 8)
+                          .trapped);
         g_assert_cmpuint(cpu->mcause, ==, faults[i].cause);
         g_assert_cmphex(cpu->mtval, ==, 0xabc);
     }
@@ -750,8 +843,8 @@ static void test_returns(void)
 
     for (unsigned p = 0; p < 3; p++) {
         for (unsigned pie = 0; pie < 2; pie++) {
-            cpu->mstatus = rv_csr_mstatus_reset(cpu) | (uint64_t)privs[p] << 11 | (pie ? RV_MSTATUS_MPIE : RV_MSTATUS_MIE) |
-                           RV_MSTATUS_MPRV;
+            cpu->mstatus = rv_csr_mstatus_reset(cpu) | (uint64_t)privs[p] << 11 |
+                           (pie ? RV_MSTATUS_MPIE : RV_MSTATUS_MIE) | RV_MSTATUS_MPRV;
             set_priv(cpu, RV_PRIV_M);
             cpu->mepc = 0x123456;
             g_assert_false(try_op(cpu, MRET, 0, 0).trapped);
@@ -764,7 +857,8 @@ static void test_returns(void)
         }
     }
     for (unsigned spp = 0; spp < 2; spp++) {
-        cpu->mstatus = rv_csr_mstatus_reset(cpu) | (spp ? RV_MSTATUS_SPP : 0) | RV_MSTATUS_SPIE | RV_MSTATUS_MPRV;
+        cpu->mstatus = rv_csr_mstatus_reset(cpu) | (spp ? RV_MSTATUS_SPP : 0) | RV_MSTATUS_SPIE |
+                       RV_MSTATUS_MPRV;
         set_priv(cpu, spp ? RV_PRIV_S : RV_PRIV_M);
         cpu->sepc = 0x789abc;
         g_assert_false(try_op(cpu, SRET, 0, 0).trapped);
@@ -809,7 +903,8 @@ static void test_system_insns(void)
     n_flushes = 0;
     g_assert_false(try_op(cpu, SFENCE, 0x5000, 3).trapped);
     g_assert_cmpuint(n_flushes, ==, 1);
-    g_assert_true(last_flush.by_va && last_flush.by_asid && last_flush.va == 0x5000 && last_flush.asid == 7);
+    g_assert_true(last_flush.by_va && last_flush.by_asid && last_flush.va == 0x5000 &&
+                  last_flush.asid == 7);
     g_assert_false(try_op(cpu, SFENCE, 0x5000, 0).trapped);
     g_assert_true(!last_flush.by_va && !last_flush.by_asid);
     get(cpu, RV_CSR_SATP);
@@ -827,8 +922,14 @@ static void test_system_insns(void)
 static void test_cache_blocks(void)
 {
     RvCpu *cpu = new_cpu(&rv64_target, "rv64,pmp=off");
-    static const struct { Op op; uint64_t bit; } ops[] = {
-        { CBO_INVAL, 1 << 4 }, { CBO_CLEAN, RV_ENVCFG_CBCFE }, { CBO_FLUSH, RV_ENVCFG_CBCFE }, { CBO_ZERO, RV_ENVCFG_CBZE },
+    static const struct {
+        Op op;
+        uint64_t bit;
+    } ops[] = {
+        { CBO_INVAL, 1 << 4 },
+        { CBO_CLEAN, RV_ENVCFG_CBCFE },
+        { CBO_FLUSH, RV_ENVCFG_CBCFE },
+        { CBO_ZERO, RV_ENVCFG_CBZE },
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(ops); i++) {
@@ -866,7 +967,9 @@ static void test_contexts(void)
     set_priv(cpu, RV_PRIV_S);
     g_assert_cmphex(context.root, ==, satp);
     g_assert_cmpuint(context.asid, ==, 5);
-    g_assert_cmphex(context.mode, ==, base | RV_MODE_FS_OFF | RV_PRIV_S << RV_MODE_PRIV_SHIFT | RV_PRIV_S << RV_MODE_DATA_SHIFT);
+    g_assert_cmphex(context.mode, ==,
+                    base | RV_MODE_FS_OFF | RV_PRIV_S << RV_MODE_PRIV_SHIFT |
+                        RV_PRIV_S << RV_MODE_DATA_SHIFT);
     n_contexts = 0;
     try_op(cpu, CSRRS, RV_MSTATUS_SIE, RV_CSR_SSTATUS);
     g_assert_cmpuint(n_contexts, ==, 0);
@@ -1022,7 +1125,8 @@ static uint64_t *build(RvCpu *cpu, unsigned mode, uint64_t va, unsigned level, u
 
     memset(ram, 0, 5 * 4096);
     for (unsigned l = levels - 1; l > level; l--) {
-        *pte_at(RAM_BASE + l * 4096 + 8 * (va >> (12 + 9 * l) & 511)) = (uint64_t)(RAM_BASE + (l - 1) * 4096) >> 2 | V;
+        *pte_at(RAM_BASE + l * 4096 + 8 * (va >> (12 + 9 * l) & 511)) =
+            (uint64_t)(RAM_BASE + (l - 1) * 4096) >> 2 | V;
     }
     cpu->satp = (uint64_t)mode << 60 | (RAM_BASE + (levels - 1) * 4096) >> 12;
     rv_cpu_update_mode(cpu);
@@ -1053,7 +1157,8 @@ static void test_walk_levels(void)
     for (unsigned mode = 8; mode <= 10; mode++) {
         for (unsigned level = 0; level < mode - 5; level++) {
             unsigned bits = 12 + 9 * level;
-            uint64_t va = (0x0000123456789abcull & ((1ull << (12 + 9 * (mode - 5) - 1)) - 1)) | 0x345;
+            uint64_t va =
+                (0x0000123456789abcull & ((1ull << (12 + 9 * (mode - 5) - 1)) - 1)) | 0x345;
             uint64_t phys = level ? 1ull << (bits + 1) : 0x80123000;
 
             for (unsigned high = 0; high < 2; high++) {
@@ -1061,14 +1166,16 @@ static void test_walk_levels(void)
 
                 build(cpu, mode, v, level, phys >> 2 | V | R | W | X | A | D);
                 g_assert_true(walk(cpu, v, MEM_STORE, &fill));
-                g_assert_cmphex(fill.phys & ~4095ull, ==, (phys | (v & ((1ull << bits) - 1))) & ~4095ull);
+                g_assert_cmphex(fill.phys & ~4095ull, ==,
+                                (phys | (v & ((1ull << bits) - 1))) & ~4095ull);
                 g_assert_cmpuint(fill.page_bits, ==, bits);
                 g_assert_cmpuint(fill.prot, ==, 7);
                 g_assert_false(fill.no_cache);
                 /* Not canonical. */
                 expect_fault(cpu, v ^ 1ull << 63, MEM_LOAD, RV_EXC_LOAD_PAGE);
                 if (level) {
-                    build(cpu, mode, v, level, (phys | 1ull << (bits - 1)) >> 2 | V | R | W | X | A | D);
+                    build(cpu, mode, v, level,
+                          (phys | 1ull << (bits - 1)) >> 2 | V | R | W | X | A | D);
                     expect_fault(cpu, v, MEM_FETCH, RV_EXC_FETCH_PAGE);
                 }
             }
@@ -1080,11 +1187,28 @@ static void test_walk_levels(void)
 static void test_walk_faults(void)
 {
     RvCpu *cpu = new_cpu(&rv64_target, "rv64,pmp=off");
-    static const struct { unsigned level; uint64_t pte; } bad[] = {
-        { 0, 0 }, { 0, R | A | D }, { 0, V | W | A | D }, { 0, V | W | X | A | D }, { 0, V }, { 1, V | A }, { 1, V | D }, { 1, V | U },
-        { 1, V | 1ull << 63 }, { 1, V | 1ull << 61 }, { 0, V | R | A | D | 1ull << 54 }, { 0, V | R | A | D | 1ull << 60 },
-        { 0, V | R | A | D | 1ull << 61 }, { 0, V | R | A | D | 3ull << 61 }, { 0, V | R | A | D | 1ull << 63 },
-        { 0, V | R | A | D | 1ull << 63 | 4 << 10 }, { 1, V | R | A | D | 1ull << 63 | 8 << 10 }, { 0, V | X | A | D },
+    static const struct {
+        unsigned level;
+        uint64_t pte;
+    } bad[] = {
+        { 0, 0 },
+        { 0, R | A | D },
+        { 0, V | W | A | D },
+        { 0, V | W | X | A | D },
+        { 0, V },
+        { 1, V | A },
+        { 1, V | D },
+        { 1, V | U },
+        { 1, V | 1ull << 63 },
+        { 1, V | 1ull << 61 },
+        { 0, V | R | A | D | 1ull << 54 },
+        { 0, V | R | A | D | 1ull << 60 },
+        { 0, V | R | A | D | 1ull << 61 },
+        { 0, V | R | A | D | 3ull << 61 },
+        { 0, V | R | A | D | 1ull << 63 },
+        { 0, V | R | A | D | 1ull << 63 | 4 << 10 },
+        { 1, V | R | A | D | 1ull << 63 | 8 << 10 },
+        { 0, V | X | A | D },
     };
     uint64_t va = 0x1234567000;
 
@@ -1113,7 +1237,8 @@ static void test_walk_permissions(void)
     uint64_t va = 0x1234567000;
 
     for (unsigned i = 0; i < 5 * 2 * 2 * 2 * 2 * 3; i++) {
-        unsigned perm = rwx[i % 5], user = i / 5 % 2, sum = i / 10 % 2, mxr = i / 20 % 2, priv = i / 40 % 2, kind = i / 80 % 3;
+        unsigned perm = rwx[i % 5], user = i / 5 % 2, sum = i / 10 % 2, mxr = i / 20 % 2,
+                 priv = i / 40 % 2, kind = i / 80 % 3;
         MemAccess access = kind == 0 ? MEM_LOAD : kind == 1 ? MEM_STORE : MEM_FETCH;
         bool allowed = priv == RV_PRIV_U ? user : !user || (sum && access != MEM_FETCH);
         TlbFill fill;
@@ -1121,7 +1246,8 @@ static void test_walk_permissions(void)
         allowed = allowed && (access == MEM_LOAD    ? (perm & R) || (mxr && (perm & X))
                               : access == MEM_STORE ? perm & W
                                                     : perm & X);
-        cpu->mstatus = rv_csr_mstatus_reset(cpu) | (sum ? RV_MSTATUS_SUM : 0) | (mxr ? RV_MSTATUS_MXR : 0);
+        cpu->mstatus =
+            rv_csr_mstatus_reset(cpu) | (sum ? RV_MSTATUS_SUM : 0) | (mxr ? RV_MSTATUS_MXR : 0);
         set_priv(cpu, priv);
         build(cpu, 8, va, 0, 0x80200000 >> 2 | V | perm | (user ? U : 0) | A | D);
         g_assert_true(walk(cpu, va, access, &fill) == allowed);
@@ -1173,7 +1299,8 @@ static void test_walk_accessed(void)
 
 static void test_walk_extensions(void)
 {
-    RvCpu *cpu = new_cpu(&rv64_target, "rv64,pmp=off"), *plain = new_cpu(&rv64_target, "rv64,pmp=off,svnapot=off");
+    RvCpu *cpu = new_cpu(&rv64_target, "rv64,pmp=off"),
+          *plain = new_cpu(&rv64_target, "rv64,pmp=off,svnapot=off");
     uint64_t va = 0x1234567000, napot = 0x80200000 >> 2 | 8 << 10 | 1ull << 63 | V | R | A | D;
     TlbFill fill;
 
@@ -1238,9 +1365,9 @@ static void test_walk_pmp(void)
     TlbFill fill;
 
     set(cpu, RV_CSR_PMPADDR0, RAM_BASE >> 2);
-    set(cpu, RV_CSR_PMPADDR0 + 1, (RAM_BASE + 5 * 4096) >> 2);          /* the tables */
+    set(cpu, RV_CSR_PMPADDR0 + 1, (RAM_BASE + 5 * 4096) >> 2); /* the tables */
     set(cpu, RV_CSR_PMPADDR0 + 2, 0x80201800 >> 2);
-    set(cpu, RV_CSR_PMPCFG0, 0x0b << 8 | 0x09 << 16);                   /* RW, R */
+    set(cpu, RV_CSR_PMPCFG0, 0x0b << 8 | 0x09 << 16); /* RW, R */
     set_priv(cpu, RV_PRIV_S);
     pte = build(cpu, 8, va, 0, 0x80200000 >> 2 | V | R | W | X);
     g_assert_true(walk(cpu, va, MEM_LOAD, &fill));
@@ -1291,8 +1418,8 @@ static void test_walk_speed(void)
         for (unsigned i = 0; i < n; i++) {
             g_assert_true(walk(cpu, va, i & 1 ? MEM_LOAD : MEM_STORE, &fill));
         }
-        g_test_minimized_result(g_test_timer_elapsed() * 1e9 / n, "Sv%u walk: %.1f ns", 12 + 9 * (mode - 5),
-                                g_test_timer_elapsed() * 1e9 / n);
+        g_test_minimized_result(g_test_timer_elapsed() * 1e9 / n, "Sv%u walk: %.1f ns",
+                                12 + 9 * (mode - 5), g_test_timer_elapsed() * 1e9 / n);
     }
     cpu->medeleg = -1;
     set_priv(cpu, RV_PRIV_U);
@@ -1301,7 +1428,8 @@ static void test_walk_speed(void)
         rv_helper_ecall(&cpu->parent, va, 0);
         rv_helper_sret(&cpu->parent, 0);
     }
-    g_test_minimized_result(g_test_timer_elapsed() * 1e9 / n, "ecall + sret: %.1f ns", g_test_timer_elapsed() * 1e9 / n);
+    g_test_minimized_result(g_test_timer_elapsed() * 1e9 / n, "ecall + sret: %.1f ns",
+                            g_test_timer_elapsed() * 1e9 / n);
     free_cpu(cpu);
 }
 
@@ -1319,7 +1447,7 @@ static void test_stimecmp(void)
     set(cpu, RV_CSR_STIMECMP, 10005);
     g_assert_cmpint(cpu->stimer.deadline, ==, 1000500);
     now_ns = 1000499;
-    cpu->stimer.fire(cpu->stimer.opaque);           /* early */
+    cpu->stimer.fire(cpu->stimer.opaque); /* early */
     g_assert_cmphex(get(cpu, RV_CSR_MIP), ==, 0);
     g_assert_cmpint(cpu->stimer.deadline, ==, 1000599);
     now_ns = 1000599;
@@ -1364,7 +1492,8 @@ static void check_gdb(const TargetOps *ops, const char *option, unsigned xlen)
     GError *error = NULL;
     uint8_t buf[8], back[8];
 
-    g_assert_true(g_markup_parse_context_parse(xml, text, -1, &error) && g_markup_parse_context_end_parse(xml, &error));
+    g_assert_true(g_markup_parse_context_parse(xml, text, -1, &error) &&
+                  g_markup_parse_context_end_parse(xml, &error));
     g_assert_no_error(error);
     g_markup_parse_context_free(xml);
     g_assert_null(ops->gdb_xml(&cpu->parent, "other.xml"));
