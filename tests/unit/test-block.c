@@ -17,6 +17,17 @@
 enum { DISK = 1 << 20, SECTOR = 512 };
 
 static char *folder, *disk;
+static GMutex machine;
+
+static void lock_machine(void)
+{
+    g_mutex_lock(&machine);
+}
+
+static void unlock_machine(void)
+{
+    g_mutex_unlock(&machine);
+}
 
 /* ---- Helpers ---- */
 
@@ -44,6 +55,13 @@ static void assert_disk_is(const uint8_t *data, size_t size)
 
     g_assert_true(g_file_get_contents(disk, &got, &len, NULL));
     g_assert_cmpmem(got, len, data, size);
+}
+
+static void close_all(void)
+{
+    lock_machine();
+    block_close_all();
+    unlock_machine();
 }
 
 static BlockBackend *open_with(BlockOptions options)
@@ -86,8 +104,10 @@ static int run(BlockBackend *blk, BlockOp op, uint64_t offset, void *buf, uint64
         .op = op, .offset = offset, .bytes = bytes, .iov = iov, .n_iov = 3, .done = note_done, .opaque = &result,
     };
 
+    lock_machine();
     block_submit(blk, &req);
     block_drain(blk);
+    unlock_machine();
     g_assert_cmpint(result, !=, 1);
     return result;
 }
@@ -112,7 +132,7 @@ static void test_refused(void)
     assert_refused((BlockOptions){ .readonly = true }, "format=raw");
     g_assert_null(block_find("refused"));
     open_with((BlockOptions){ .format = "raw" });
-    block_close_all();
+    close_all();
 }
 
 static void test_locks(void)
@@ -122,13 +142,13 @@ static void test_locks(void)
     assert_refused((BlockOptions){ 0 }, "another drive");
     assert_refused((BlockOptions){ .readonly = true }, "for writing");
     assert_refused((BlockOptions){ .snapshot = true }, "in use");
-    block_close_all();
+    close_all();
     open_with((BlockOptions){ .id = "a", .readonly = true });
     open_with((BlockOptions){ .id = "b", .snapshot = true });
     assert_refused((BlockOptions){ 0 }, "in use");
-    block_close_all();
+    close_all();
     open_with((BlockOptions){ .id = "a" });
-    block_close_all();
+    close_all();
 }
 
 static void test_lock_names_process(void)
@@ -174,7 +194,7 @@ static void test_claim(void)
     g_assert_nonnull(strstr(error->message, "one"));
     block_release(blk);
     g_assert_true(block_claim(blk, "two", NULL));
-    block_close_all();
+    close_all();
 }
 
 /* ---- Requests ---- */
@@ -193,7 +213,7 @@ static void test_bounds(void)
     g_assert_cmpint(run(blk, BLOCK_DISCARD, 0, NULL, SECTOR), ==, -EROFS);
     g_assert_cmpint(run(blk, BLOCK_WRITE_ZEROES, 0, NULL, SECTOR), ==, -EROFS);
     g_assert_cmpint(run(blk, BLOCK_FLUSH, 0, NULL, 0), ==, 0);
-    block_close_all();
+    close_all();
 }
 
 static void test_odd_end(void)
@@ -211,11 +231,11 @@ static void test_odd_end(void)
     assert_disk_is(data, 1000);
     g_assert_cmpint(run(blk, BLOCK_WRITE, SECTOR, buf, SECTOR), ==, 0);
     assert_disk_is(data, 1024);
-    block_close_all();
+    close_all();
     make_disk(0);
     blk = open_with((BlockOptions){ .snapshot = true });
     g_assert_cmpuint(block_length(blk), ==, 0);
-    block_close_all();
+    close_all();
 }
 
 /* Random requests, one after the other, against a copy in memory. */
@@ -254,7 +274,7 @@ static void compare_with_model(BlockOptions options, size_t size)
     }
     g_assert_true(block_pread(blk, 0, buf, size, NULL));
     g_assert_cmpmem(buf, size, model, size);
-    block_close_all();
+    close_all();
     assert_disk_is(options.snapshot ? before : model, size);
 }
 
@@ -281,7 +301,7 @@ static void test_synchronous(void)
     memset(buf, 1, SECTOR);
     block_submit(open_with((BlockOptions){ .snapshot = true }), &req);
     g_assert_cmpint(result, ==, 0);
-    block_close_all();
+    close_all();
     compare_with_model((BlockOptions){ 0 }, DISK);
     block_set_synchronous(false);
 }
@@ -296,7 +316,7 @@ static void test_discard(void)
     g_assert_cmpint(run(blk, BLOCK_DISCARD, 4096, NULL, 256 * 1024), ==, 0);
     g_assert_cmpint(run(blk, BLOCK_READ, 0, buf, SECTOR), ==, 0);
     g_assert_cmpint(buf[1], ==, 7);
-    block_close_all();
+    close_all();
 }
 
 /* ---- Many at a time ---- */
@@ -307,18 +327,6 @@ typedef struct Flight {
     unsigned done, batches;
     GMutex lock;
 } Flight;
-
-static GMutex machine;
-
-static void lock_machine(void)
-{
-    g_mutex_lock(&machine);
-}
-
-static void unlock_machine(void)
-{
-    g_mutex_unlock(&machine);
-}
 
 static void count_done(BlockRequest *req, int error)
 {
@@ -369,7 +377,6 @@ static void test_flight(void)
     g_autofree uint8_t *out = g_malloc(N_FLIGHT * PIECE), *in = g_malloc0(N_FLIGHT * PIECE);
     BlockBackend *blk;
 
-    block_set_lock(lock_machine, unlock_machine);
     make_disk(DISK);
     for (unsigned snapshot = 0; snapshot < 2; snapshot++) {
         blk = open_with((BlockOptions){ .snapshot = snapshot });
@@ -379,11 +386,8 @@ static void test_flight(void)
             fly(blk, BLOCK_READ, in);
             g_assert_cmpmem(in, N_FLIGHT * PIECE, out, N_FLIGHT * PIECE);
         }
-        lock_machine();
-        block_close_all();
-        unlock_machine();
+        close_all();
     }
-    block_set_lock(NULL, NULL);
 }
 
 int main(int argc, char **argv)
@@ -391,6 +395,7 @@ int main(int argc, char **argv)
     int status;
 
     g_test_init(&argc, &argv, NULL);
+    block_set_lock(lock_machine, unlock_machine);
     folder = g_dir_make_tmp("test-block-XXXXXX", NULL);
     disk = g_build_filename(folder, "disk", NULL);
     g_test_add_func("/block/refused", test_refused);
