@@ -27,7 +27,7 @@ G_DEFINE_TYPE(HwGoldfishRtc, hw_goldfish_rtc, HW_TYPE_DEVICE)
 
 static uint64_t now(const HwGoldfishRtc *s)
 {
-    return (uint64_t)(clock_now(CLOCK_RTC) + s->offset);
+    return (uint64_t)clock_now(CLOCK_RTC) + (uint64_t)s->offset;
 }
 
 static void update_irq(HwGoldfishRtc *s)
@@ -87,7 +87,7 @@ static void rtc_write(void *opaque, uint64_t offset, uint64_t value, unsigned si
 
     switch (offset) {
     case TIME_LOW:
-        s->offset += (int64_t)(((uint64_t)s->time_high << 32 | (uint32_t)value) - now(s));
+        s->offset = (int64_t)((uint64_t)s->offset + ((uint64_t)s->time_high << 32 | (uint32_t)value) - now(s));
         break;
     case TIME_HIGH:
         s->time_high = (uint32_t)value;
