@@ -33,6 +33,29 @@ mount -o remount,ro /
 poweroff -f
 """
 
+# Works without input, for runs that must be the same twice.
+SELFTEST = """#!/bin/sh
+export PATH=/bin:/sbin HOME=/root
+[ -e /proc/mounts ] || mount -t proc proc /proc
+echo "SELFTEST-BEGIN $(nproc) CPUs"
+date
+cat /proc/uptime /proc/interrupts
+head -c 16 /dev/urandom | od -An -tx1
+seq 1 2000 | sort -r | md5sum
+i=0
+while [ $i -lt 100 ]; do
+    (echo $i | cat >/dev/null) &
+    i=$((i + 1))
+done
+wait
+dd if=/dev/vda bs=64k count=16 2>/dev/null | md5sum
+cat /proc/uptime
+echo "SELFTEST-END"
+sync
+mount -o remount,ro /
+poweroff -f
+"""
+
 DEMO_MOTD = """
     Welcome to Debian's riscv64 Linux, translated by Menura.
     This is busybox on a small ext4 disk; "exit" powers the machine off.
@@ -72,10 +95,11 @@ def make_demo(busybox, out):
             for name in busybox_applets(f.read()):
                 if name != "init":
                     os.symlink("busybox", os.path.join(tree, "bin", name))
-        for name, text in {**DEMO_FILES, "sbin/init": DEMO_INIT}.items():
+        for name, text in {**DEMO_FILES, "sbin/init": DEMO_INIT, "sbin/selftest": SELFTEST}.items():
             with open(os.path.join(tree, name), "w", encoding="utf-8") as f:
                 f.write(text)
-        os.chmod(os.path.join(tree, "sbin/init"), 0o755)
+        for name in ("sbin/init", "sbin/selftest"):
+            os.chmod(os.path.join(tree, name), 0o755)
         make_ext4(tree, out, "32M", "menura-demo")
 
 
@@ -91,11 +115,11 @@ def make_esp(kernel, initrd, cmdline, efi_name, grub, out):
     run(["mkfs.vfat", "-F", "32", "-n", "ESP", "--offset", "2048", out, str(mib * 1024)])
     part = out + "@@1M"
     texts = {
-        "EFI/debian/grub.cfg": f"set timeout=0\nlinux /linux {cmdline}\ninitrd /initrd\nboot\n",
+        "boot/grub/grub.cfg": f"set timeout=0\nlinux /linux {cmdline}\ninitrd /initrd\nboot\n",
         "extlinux/extlinux.conf": "default linux\ntimeout 1\nlabel linux\n  kernel /linux\n  initrd /initrd\n"
                                   f"  append {cmdline}\n",
     }
-    run(["mmd", "-i", part, "::/EFI", "::/EFI/BOOT", "::/EFI/debian", "::/extlinux"])
+    run(["mmd", "-i", part, "::/EFI", "::/EFI/BOOT", "::/boot", "::/boot/grub", "::/extlinux"])
     for source, name in ((kernel, "linux"), (initrd, "initrd"), (grub, f"EFI/BOOT/BOOT{efi_name}.EFI")):
         run(["mcopy", "-i", part, source, "::/" + name])
     for name, text in texts.items():
