@@ -34,6 +34,7 @@ void x86_alloc_begin(TcgCompiler *c)
     c->locked = 0;
     c->spills_free = ~0ull;
     c->keep_flags = false;
+    x86_forget_translations(c);
 }
 
 static void attach(TcgCompiler *c, IrVal v, int reg)
@@ -138,11 +139,14 @@ static int victim(const TcgCompiler *c)
 
 int x86_temp(TcgCompiler *c)
 {
-    uint32_t m = c->free & ~c->locked;
+    uint32_t m = c->free & ~c->locked, spare = m & ~c->kept_regs;
     int reg;
 
-    if (m) {
-        reg = 31 - __builtin_clz(m); /* rax, rcx, rdx last: some operations need these */
+    if (spare) {
+        reg = 31 - __builtin_clz(spare); /* rax, rcx, rdx last: some operations need these */
+    } else if (m) {
+        reg = 31 - __builtin_clz(m);
+        x86_forget_translation(c, reg);
     } else {
         reg = victim(c);
         g_assert(reg >= 0);
@@ -155,12 +159,16 @@ int x86_temp(TcgCompiler *c)
 void x86_claim(TcgCompiler *c, int reg)
 {
     c->locked |= 1u << reg;
+    if (c->kept_regs >> reg & 1) {
+        x86_forget_translation(c, reg);
+    }
     if (c->in_reg[reg] != IR_NONE) {
         if (c->free & ~c->locked) {
-            int to = 31 - __builtin_clz(c->free & ~c->locked);
+            int to = x86_temp(c);
 
             x86_mov_rr(&c->as, to, reg);
             rechain(c, to, reg);
+            c->locked &= ~(1u << to);
         } else {
             evict(c, reg);
         }
@@ -180,6 +188,7 @@ void x86_save_temps(TcgCompiler *c)
 
 void x86_drop_temps(TcgCompiler *c)
 {
+    x86_forget_translations(c);
     for (uint32_t m = X86_TEMPS & ~c->free; m; m &= m - 1) {
         int reg = __builtin_ctz(m);
 
@@ -283,6 +292,11 @@ static int usable_hint(const TcgCompiler *c)
     int hint = c->vals[c->at].hint;
 
     return hint >= 0 && x86_reg_dies(c, hint) ? hint : X86_NO_REG;
+}
+
+bool x86_hint(const TcgCompiler *c)
+{
+    return usable_hint(c) >= 0;
 }
 
 bool x86_in_place(const TcgCompiler *c, IrVal v)
@@ -454,7 +468,7 @@ static void setreg_pinned(TcgCompiler *c, int pin, IrVal v)
     }
     vacate_pin(c, pin, IR_NONE);
     x86_load_to(c, pin, v);
-    if (val->last > c->at && !remade(c, v) && (val->reg < 0 || is_temp(val->reg))) {
+    if (val->last > c->at && (val->reg < 0 || is_temp(val->reg))) {
         if (val->reg >= 0) {
             detach(c, v);
         }

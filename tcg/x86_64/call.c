@@ -134,6 +134,7 @@ static int emit_call_state(TcgCompiler *c, const IrInsn *in, const IrHelper *hel
     const IrVal args[N_ARGS_MAX] = { in->a, in->b, in->c };
     int d;
 
+    x86_forget_translations(c);
     if (helper->flags & IR_HELPER_WRITES) {
         x86_forget_guest(c);
         c->locked = 0;

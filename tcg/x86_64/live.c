@@ -156,6 +156,18 @@ static bool call_is_seen(const Live *l, const IrInsn *in)
     return helper->flags & (IR_HELPER_READS | IR_HELPER_WRITES | IR_HELPER_FAULTS);
 }
 
+/* An access through a base that a later access uses too keeps its translation. */
+static void note_base(Live *l, const IrInsn *in, unsigned at, uint8_t flag)
+{
+    int64_t disp = 0;
+    X86Val *root = &l->vals[x86_root(l->c, in->a, &disp)];
+
+    if (root->flags & flag) {
+        l->vals[at].flags |= X86_VAL_MORE;
+    }
+    root->flags |= flag;
+}
+
 static void visit(Live *l, const IrInsn *in, unsigned at)
 {
     uint64_t zero;
@@ -172,10 +184,12 @@ static void visit(Live *l, const IrInsn *in, unsigned at)
         break;
     case IR_LOAD:
         unwant_all(l);
+        note_base(l, in, at, X86_VAL_LOADED);
         use_as_address(l, in->a, at);
         break;
     case IR_STORE:
         unwant_all(l);
+        note_base(l, in, at, X86_VAL_STORED);
         use(l, in->b, at);
         use_as_address(l, in->a, at);
         break;

@@ -4,7 +4,11 @@
  *
  * The fast path (tcg/abi.h): offset = va - tag in one temporary, index then addend in another; a miss jumps behind the block,
  * where va is offset + tag again, so the slow path needs nothing else. The result register is only written by the access itself:
- * until then the guest state is that of before the insn.
+ * until then the guest state is that of before the insn. Registers are allocated before that jump, never after it.
+ *
+ * When another access through the same base register follows (X86_VAL_MORE, live.c), offset and addend stay in their
+ * temporaries as long as nobody needs these, and that access only compares. A block is left or calls a helper
+ * before a translation can change under it; another vCPU's changes wait for the end of the block anyway.
  */
 #include "tcg/x86_64/x86-priv.h"
 
@@ -31,15 +35,63 @@ void x86_store_imm32(TcgCompiler *c, uint32_t offset, uint32_t imm)
     x86_put32(&c->as, imm);
 }
 
+/* ---- Translations kept for the next access ---- */
+
+void x86_forget_translations(TcgCompiler *c)
+{
+    for (unsigned i = 0; i < X86_N_KEPT; i++) {
+        c->kept[i].root = IR_NONE;
+    }
+    c->kept_regs = 0;
+}
+
+void x86_forget_translation(TcgCompiler *c, int reg)
+{
+    c->kept_regs = 0;
+    for (unsigned i = 0; i < X86_N_KEPT; i++) {
+        X86Kept *k = &c->kept[i];
+
+        if (k->root != IR_NONE && (k->offset == reg || k->addend == reg)) {
+            k->root = IR_NONE;
+        } else if (k->root != IR_NONE) {
+            c->kept_regs |= 1u << k->offset | 1u << k->addend;
+        }
+    }
+}
+
+static X86Kept *find_kept(TcgCompiler *c, IrVal root, X86ColdKind kind)
+{
+    for (unsigned i = 0; i < X86_N_KEPT; i++) {
+        if (c->kept[i].root == root && c->kept[i].kind == kind) {
+            return &c->kept[i];
+        }
+    }
+    return NULL;
+}
+
+/* Remembers that [addend + offset] is the host address of root + disp. */
+static void keep(TcgCompiler *c, IrVal root, int64_t disp, X86ColdKind kind, int offset, int addend)
+{
+    X86Kept *k = find_kept(c, root, kind);
+
+    if (!k) {
+        k = &c->kept[c->next_kept++ % X86_N_KEPT];
+    }
+    *k = (X86Kept){ root, (uint8_t)kind, (int8_t)offset, (int8_t)addend, disp };
+    x86_forget_translation(c, X86_NO_REG);
+}
+
 /* ---- The fast path ---- */
 
+/* [addend + offset + disp] is the host address once the jump to .cold has not been taken. */
 typedef struct Lookup {
-    int offset, addend;
+    X86Mem host;
+    int result; /* where a load may put its result if it is not to go to a pinned register */
     X86Cold *cold;
 } Lookup;
 
-/* offset = va: in the address's own register if that dies (and is not @keep, the value to store), else by a lea. */
-static int emit_va(TcgCompiler *c, const IrInsn *in, int keep)
+/* offset = va: in the address's own register if that dies (and is not @value, to be stored), else by a lea. */
+static int emit_va(TcgCompiler *c, const IrInsn *in, int value)
 {
     IrVal a = in->a;
     int32_t disp = (int32_t)in->imm;
@@ -52,7 +104,7 @@ static int emit_va(TcgCompiler *c, const IrInsn *in, int keep)
         return t;
     }
     m = x86_address(c, a, disp);
-    if (m.index < 0 && m.disp == 0 && m.base != keep && !x86_is_pin(m.base) &&
+    if (m.index < 0 && m.disp == 0 && m.base != value && !x86_is_pin(m.base) &&
         x86_reg_dies(c, m.base)) {
         return m.base;
     }
@@ -65,7 +117,7 @@ static int emit_va(TcgCompiler *c, const IrInsn *in, int keep)
     return t;
 }
 
-static void emit_index(TcgCompiler *c, int index, int va)
+void x86_emit_index(TcgCompiler *c, int index, int va)
 {
     if (c->features & X86_FEAT_BMI2) {
         x86_vex_rr(&c->as, X86_RORX, index, 0, va);
@@ -77,37 +129,139 @@ static void emit_index(TcgCompiler *c, int index, int va)
     x86_alu_ri(&c->as, 0, X86_G1_AND, index, (int32_t)(c->abi->tlb_mask << 4));
 }
 
-/* Ends with [addend + offset] being the host address. @value: the register of the value to store, or X86_NO_REG. */
-static Lookup emit_tlb(TcgCompiler *c, const IrInsn *in, X86ColdKind kind, int value)
+uint8_t *x86_emit_check(TcgCompiler *c, int offset, uint32_t memop)
 {
-    uint32_t table = kind == X86_COLD_LOAD ? c->abi->tlb_read : c->abi->tlb_write;
+    int32_t last = 4096 - (1 << (memop & IR_MEM_SIZE));
+
+    if (memop & IR_MEM_ALIGN) {
+        /* An aligned offset in the page has no bits but those of the last one. */
+        x86_rr(&c->as, X86_G3 | X86_W, X86_G3_TEST, offset);
+        x86_put32(&c->as, (uint32_t)~last);
+        return x86_jcc(&c->as, X86_CC_NE);
+    }
+    x86_alu_ri(&c->as, X86_W, X86_G1_CMP, offset, last);
+    return x86_jcc(&c->as, X86_CC_A);
+}
+
+static X86Cold *cold_access(TcgCompiler *c, const IrInsn *in, X86ColdKind kind, uint8_t *miss)
+{
+    X86Cold *cold = x86_cold(c, kind, miss);
+
+    cold->base = X86_NO_REG;
+    cold->r3 = X86_NO_REG;
+    cold->more = false;
+    cold->delta = 0;
+    cold->offset = c->insn_offset;
+    cold->word = c->insn_word;
+    cold->memop = (uint32_t)(in->imm >> 32);
+    return cold;
+}
+
+/* The access's page is probably that of an earlier one: only checks that it lies wholly in it. (A kept offset outside the
+ * page, if the earlier one found no translation, fails the check.) Otherwise the cold part looks up this access's page,
+ * changes what is kept accordingly, and comes back. */
+static Lookup emit_again(TcgCompiler *c, const IrInsn *in, const X86Kept *k, int32_t delta,
+                         X86ColdKind kind)
+{
     uint32_t memop = (uint32_t)(in->imm >> 32);
     int32_t last = 4096 - (1 << (memop & IR_MEM_SIZE));
-    Lookup l;
+    Lookup l = { .result = X86_NO_REG };
+    X86Mem va = x86_address(c, in->a, (int32_t)in->imm);
+    int t = X86_NO_REG;
     uint8_t *miss;
 
-    l.offset = emit_va(c, in, value);
-    l.addend = x86_temp(c);
-    emit_index(c, l.addend, l.offset);
-    x86_rm(&c->as, X86_SUB | X86_W, l.offset, x86_mem_index(X86_CTX, l.addend, 0, (int32_t)table));
-    if (memop &
-        IR_MEM_ALIGN) { /* an aligned offset in the page has no bits but those of the last one */
-        x86_rr(&c->as, X86_G3 | X86_W, X86_G3_TEST, l.offset);
-        x86_put32(&c->as, (uint32_t)~last);
-        miss = x86_jcc(&c->as, X86_CC_NE);
-    } else {
-        x86_alu_ri(&c->as, X86_W, X86_G1_CMP, l.offset, last);
-        miss = x86_jcc(&c->as, X86_CC_A);
+    if (kind == X86_COLD_LOAD && !x86_hint(c)) {
+        l.result = x86_temp(c);
     }
-    l.cold = x86_cold(c, kind, miss);
-    l.cold->r1 = (int8_t)l.offset;
-    l.cold->r2 = (int8_t)l.addend;
-    l.cold->r3 = (int8_t)value;
-    l.cold->offset = c->insn_offset;
-    l.cold->word = c->insn_word;
-    l.cold->memop = memop;
-    x86_rm(&c->as, X86_MOV | X86_W, l.addend,
-           x86_mem_index(X86_CTX, l.addend, 0, (int32_t)table + 8));
+    if (delta >= 0 && !(memop & IR_MEM_ALIGN)) {
+        x86_alu_ri(&c->as, X86_W, X86_G1_CMP, k->offset, last - delta);
+        miss = x86_jcc(&c->as, X86_CC_A);
+        l.host = x86_mem_index(k->addend, k->offset, 0, delta);
+    } else {
+        t = x86_temp(c);
+        x86_rm(&c->as, X86_LEA | X86_W, t, x86_mem(k->offset, delta));
+        miss = x86_emit_check(c, t, memop);
+        l.host = x86_mem_index(k->addend, t, 0, 0);
+    }
+    l.cold = cold_access(c, in, kind, miss);
+    l.cold->r1 = k->offset;
+    l.cold->r2 = k->addend;
+    l.cold->more = true;
+    l.cold->base = va.base;
+    l.cold->disp = va.disp;
+    l.cold->delta = delta;
+    l.cold->scratch = (int8_t)t;
+    l.cold->access = c->as.p;
+    return l;
+}
+
+static Lookup emit_tlb(TcgCompiler *c, const IrInsn *in, X86ColdKind kind, int value, bool more)
+{
+    uint32_t table = kind == X86_COLD_LOAD ? c->abi->tlb_read : c->abi->tlb_write;
+    Lookup l = { .result = X86_NO_REG };
+    int offset = emit_va(c, in, value);
+    int addend;
+
+    c->locked = 1u << offset | (value >= 0 ? 1u << value : 0); /* the address was used */
+    addend = x86_temp(c);
+    if (more && kind == X86_COLD_LOAD && !x86_hint(c)) {
+        l.result = x86_temp(c);
+    }
+    x86_emit_index(c, addend, offset);
+    x86_rm(&c->as, X86_SUB | X86_W, offset, x86_mem_index(X86_CTX, addend, 0, (int32_t)table));
+    l.cold = cold_access(c, in, kind, x86_emit_check(c, offset, (uint32_t)(in->imm >> 32)));
+    l.cold->r1 = (int8_t)offset;
+    l.cold->r2 = (int8_t)addend;
+    l.cold->more = more;
+    x86_rm(&c->as, X86_MOV | X86_W, addend, x86_mem_index(X86_CTX, addend, 0, (int32_t)table + 8));
+    l.host = x86_mem_index(addend, offset, 0, 0);
+    if (l.result < 0) {
+        l.result = addend;
+    }
+    return l;
+}
+
+/* The registers of two values, of the address and of the result fit beside what is kept. */
+static bool has_spare(const TcgCompiler *c)
+{
+    return __builtin_popcount(c->free & ~c->locked) >= 4;
+}
+
+/* Whether the access's address is one register and a displacement. */
+static bool is_simple(const TcgCompiler *c, const IrInsn *in)
+{
+    const IrInsn *sum = &c->insns[in->a];
+    int64_t disp = (int32_t)in->imm;
+
+    if (!(c->vals[in->a].flags & X86_VAL_FUSED)) {
+        return true;
+    }
+    disp += (int64_t)c->insns[sum->b].imm;
+    return c->insns[sum->b].op == IR_CONST && disp == (int32_t)disp;
+}
+
+/* @value: the register of the value to store, or X86_NO_REG. */
+static Lookup emit_lookup(TcgCompiler *c, const IrInsn *in, X86ColdKind kind, int value)
+{
+    int64_t disp = (int32_t)in->imm;
+    IrVal root = x86_root(c, in->a, &disp);
+    X86Kept *k = find_kept(c, root, kind);
+    bool more = c->vals[c->at].flags & X86_VAL_MORE;
+    Lookup l;
+
+    if (k && is_simple(c, in)) {
+        int64_t delta = disp - k->disp;
+
+        if (delta > -4096 && delta < 4088) {
+            c->locked |= 1u << k->offset | 1u << k->addend;
+            return emit_again(c, in, k, (int32_t)delta, kind);
+        }
+    }
+    more = more && has_spare(c);
+    l = emit_tlb(c, in, kind, value, more);
+    if (more) {
+        keep(c, root, disp, kind, l.host.index, l.host.base);
+    }
     return l;
 }
 
@@ -161,15 +315,13 @@ static void emit_load_be(TcgCompiler *c, int d, X86Mem m, uint32_t memop, IrType
 int x86_emit_load(TcgCompiler *c, const IrInsn *in)
 {
     uint32_t memop = (uint32_t)(in->imm >> 32);
-    Lookup l = emit_tlb(c, in, X86_COLD_LOAD, X86_NO_REG);
-    int hint = c->vals[c->at].hint;
-    int d = hint >= 0 && x86_reg_dies(c, hint) ? hint : l.addend;
-    X86Mem m = x86_mem_index(l.addend, l.offset, 0, 0);
+    Lookup l = emit_lookup(c, in, X86_COLD_LOAD, X86_NO_REG);
+    int d = x86_hint(c) ? c->vals[c->at].hint : l.result;
 
     if (memop & IR_MEM_BE && (memop & IR_MEM_SIZE) != IR_MEM_8) {
-        emit_load_be(c, d, m, memop, (IrType)in->type);
+        emit_load_be(c, d, l.host, memop, (IrType)in->type);
     } else {
-        x86_rm(&c->as, load_opcode(memop, (IrType)in->type), d, m);
+        x86_rm(&c->as, load_opcode(memop, (IrType)in->type), d, l.host);
     }
     l.cold->r3 = (int8_t)d;
     l.cold->cc = in->type;
@@ -232,17 +384,18 @@ void x86_emit_store(TcgCompiler *c, const IrInsn *in)
     Lookup l;
 
     if (!swap && c->vals[in->b].reg < 0 && x86_imm(c, in->b, (IrType)in->type, &imm)) {
-        l = emit_tlb(c, in, X86_COLD_STORE, X86_NO_REG);
-        l.cold->value = imm;
-        emit_store_imm(c, size, x86_mem_index(l.addend, l.offset, 0, 0), imm);
+        l = emit_lookup(c, in, X86_COLD_STORE, X86_NO_REG);
+        l.cold->imm = imm;
+        emit_store_imm(c, size, l.host, imm);
     } else {
         int value = x86_use(c, in->b);
 
-        l = emit_tlb(c, in, X86_COLD_STORE, value);
+        l = emit_lookup(c, in, X86_COLD_STORE, value);
+        l.cold->r3 = (int8_t)value;
         if (swap) {
-            emit_store_be(c, size, value, x86_mem_index(l.addend, l.offset, 0, 0));
+            emit_store_be(c, size, value, l.host);
         } else {
-            x86_rm(&c->as, plain[size], value, x86_mem_index(l.addend, l.offset, 0, 0));
+            x86_rm(&c->as, plain[size], value, l.host);
         }
     }
     l.cold->back = c->as.p;

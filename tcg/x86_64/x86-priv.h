@@ -37,8 +37,11 @@ extern const int8_t x86_pin_regs[X86_N_PINS];
 
 /* X86Val.flags */
 enum {
-    X86_VAL_FUSED = 1, /* emits nothing: its only user does the work */
-    X86_VAL_ZEXT = 2,  /* the upper half of its register is zero */
+    X86_VAL_FUSED = 1,  /* emits nothing: its only user does the work */
+    X86_VAL_MORE = 4,   /* a load or store: another one through the same base follows */
+    X86_VAL_LOADED = 8, /* a base: see live.c */
+    X86_VAL_STORED = 16,
+    X86_VAL_ZEXT = 2, /* the upper half of its register is zero */
 };
 
 typedef struct X86Val {
@@ -84,11 +87,27 @@ typedef struct X86Cold {
     const uint8_t *cmp; /* POLL: the compare to repeat */
     int32_t offset;     /* page offset for the site or of the target */
     uint32_t word;      /* LOAD, STORE: the site's word; EXIT: X86ExitKind; DIV: IrOp */
-    uint32_t memop;     /* LOAD, STORE: IrMemOp; DIV: IrType; STORE with r3 = X86_NO_REG: .value */
-    int64_t value;
+    uint32_t memop;     /* LOAD, STORE: IrMemOp; DIV: IrType */
+    /* LOAD, STORE: */
+    int32_t imm;         /* a store with r3 = X86_NO_REG: the value */
+    bool more;           /* r1 and r2 are kept for a later access */
+    int8_t base;         /* not X86_NO_REG: r1 and r2 were kept and did not fit; va = base + disp */
+    int8_t scratch;      /* in that case: must be va - tag at .access, or X86_NO_REG */
+    int32_t disp, delta; /* in that case: r1 is va - tag - delta */
+    uint8_t *access;     /* in that case: where the hit goes on */
     struct X86Cold *exit; /* POLL: the EXIT whose stub is jumped to */
     uint8_t *stub;        /* EXIT: its address, once emitted */
 } X86Cold;
+
+/* A translation that an access found, kept in two temporaries. */
+typedef struct X86Kept {
+    IrVal root;            /* base value, without constants added to it; IR_NONE: none */
+    uint8_t kind;          /* X86ColdKind: which table it is from */
+    int8_t offset, addend; /* registers, as in mem.c */
+    int64_t disp;          /* it is of root + disp */
+} X86Kept;
+
+enum { X86_N_KEPT = 2 };
 
 struct TcgCompiler {
     const TcgAbi *abi;
@@ -109,7 +128,10 @@ struct TcgCompiler {
     uint32_t free;                /* temporaries with an empty chain */
     uint32_t locked;              /* registers that this operation uses: not to be evicted */
     uint64_t spills_free;
-    bool keep_flags; /* loads of constants must not touch the flags */
+    X86Kept kept[X86_N_KEPT];
+    unsigned next_kept;
+    uint32_t kept_regs; /* temporaries that hold kept translations; they are free too */
+    bool keep_flags;    /* loads of constants must not touch the flags */
     bool failed;
 
     /* The current guest insn. */
@@ -149,6 +171,16 @@ static inline bool x86_is_pin(int reg)
 /* Which guest registers of @target are pinned: guest register numbers by host register, -1 for none. Returns their host registers. */
 uint32_t x86_choose_pins(const IrTarget *target, int16_t guest_of[X86_N_REGS]);
 
+/* The value that @v is a constant away from; adds that to *disp. */
+static inline IrVal x86_root(const TcgCompiler *c, IrVal v, int64_t *disp)
+{
+    while (c->insns[v].op == IR_ADD && c->insns[c->insns[v].b].op == IR_CONST) {
+        *disp += (int64_t)c->insns[c->insns[v].b].imm;
+        v = c->insns[v].a;
+    }
+    return v;
+}
+
 /* ---- live.c ---- */
 
 /* Fills c->vals: last uses, fused values, hints. */
@@ -179,6 +211,8 @@ bool x86_reg_dies(const TcgCompiler *c, int reg);
 bool x86_in_place(const TcgCompiler *c, IrVal v);
 /* The register for the result: the pinned one it is meant for, else @prefer (a register or X86_NO_REG) if that dies, else a temporary. */
 int x86_dest(TcgCompiler *c, int prefer);
+/* True if the result can be computed in the pinned register that it is meant for. */
+bool x86_hint(const TcgCompiler *c);
 /* As x86_dest, but none of the registers in @mask. */
 int x86_dest_not(TcgCompiler *c, int prefer, uint32_t mask);
 /* Ends the operation: operands that die are released, the result is in @reg (X86_NO_REG: none). */
@@ -214,6 +248,13 @@ int x86_emit_div(TcgCompiler *c, const IrInsn *in);
 
 /* ---- mem.c, call.c, exit.c ---- */
 
+/* Temporary @reg gets another use (X86_NO_REG: none); all are clobbered or translations may have changed. */
+void x86_forget_translation(TcgCompiler *c, int reg);
+void x86_forget_translations(TcgCompiler *c);
+/* @index = offset of the TLB entry for the address in @va. */
+void x86_emit_index(TcgCompiler *c, int index, int va);
+/* Jumps if an access of @memop at @offset from the start of the page leaves it, or must not be misaligned and is. */
+uint8_t *x86_emit_check(TcgCompiler *c, int offset, uint32_t memop);
 int x86_emit_load(TcgCompiler *c, const IrInsn *in);
 void x86_emit_store(TcgCompiler *c, const IrInsn *in);
 int x86_emit_call(TcgCompiler *c, const IrInsn *in);

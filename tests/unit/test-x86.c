@@ -27,14 +27,16 @@ enum {
     CODE_SIZE = 1 << 20,
 };
 
+typedef struct TlbSlot {
+    uint64_t tag, addend;
+} TlbSlot;
+
 typedef struct Ctx {
     struct {
         uint64_t va;
         const void *code;
     } jc[JC_ENTRIES];
-    struct {
-        uint64_t tag, addend;
-    } read[TLB_ENTRIES], write[TLB_ENTRIES];
+    TlbSlot read[TLB_ENTRIES], write[TLB_ENTRIES];
 } Ctx;
 
 typedef struct Fake {
@@ -51,6 +53,7 @@ typedef struct Fake {
     sigjmp_buf loop;
     const IrInsn *volatile at;
     unsigned slow; /* calls of the slow path */
+    bool fill;     /* these make TLB entries */
     uint64_t log;  /* hash of what helpers saw */
     Ctx context;
     uint8_t mem[MEM_SIZE];
@@ -86,6 +89,16 @@ static bool is_bad(uint64_t va, uint32_t memop)
     return va - MEM_BASE > MEM_SIZE - PAGE / 2 - n || (memop & IR_MEM_ALIGN && va & (n - 1));
 }
 
+static void fill(Fake *f, TlbSlot *table, uint64_t va)
+{
+    uint64_t page = va & ~(uint64_t)(PAGE - 1);
+
+    if (f->fill && va - MEM_BASE < MEM_SIZE - PAGE) {
+        table[va >> 12 & (TLB_ENTRIES - 1)] =
+            (TlbSlot){ page, (uint64_t)(f->mem + (page - MEM_BASE)) };
+    }
+}
+
 static uint64_t fake_load(Fake *f, uint64_t va, uint32_t memop)
 {
     unsigned n = 1u << (memop & IR_MEM_SIZE);
@@ -95,6 +108,7 @@ static uint64_t fake_load(Fake *f, uint64_t va, uint32_t memop)
     if (is_bad(va, memop)) {
         fault(f);
     }
+    fill(f, f->context.read, va);
     for (unsigned i = 0; i < n; i++) {
         unsigned shift = 8 * (memop & IR_MEM_BE ? n - 1 - i : i);
 
@@ -114,6 +128,7 @@ static void fake_store(Fake *f, uint64_t va, uint64_t value, uint32_t memop)
     if (is_bad(va, memop)) {
         fault(f);
     }
+    fill(f, f->context.write, va);
     for (unsigned i = 0; i < n; i++) {
         f->mem[va - MEM_BASE + i] = (uint8_t)(value >> 8 * (memop & IR_MEM_BE ? n - 1 - i : i));
     }
@@ -1216,20 +1231,40 @@ static IrVal random_address(void)
     return ir_add(ir, ir_const(ir, IR_I64, MEM_BASE), v);
 }
 
-static void random_memory(void)
+static void random_access(IrVal address, int32_t disp)
 {
     IrType type = any_type();
     uint32_t memop = random_memop(type);
+
+    if (below(2)) {
+        IrVal v = ir_load(ir, type, address, disp, memop);
+
+        give(v);
+        if (below(2)) {
+            ir_setreg(ir, type == IR_I64 ? below(N_X) : N_X + below(N_W), v);
+        }
+    } else {
+        ir_store(ir, address, disp, memop & ~(uint32_t)IR_MEM_SIGN, take(type));
+    }
+}
+
+/* One access or several through one base, now and then with constants added to it in between. */
+static void random_memory(void)
+{
+    unsigned n = below(3) ? 1 : 2 + below(5), range = below(3) ? 64 : below(2) ? 1024 : 10000;
     IrVal address = random_address();
-    int32_t disp = below(4) ? (int32_t)below(64) * 8 : (int32_t)below(200) - 100;
 
     if (below(4) == 0) {
         give(address);
     }
-    if (below(2)) {
-        give(ir_load(ir, type, address, disp, memop));
-    } else {
-        ir_store(ir, address, disp, memop & ~(uint32_t)IR_MEM_SIGN, take(type));
+    for (unsigned i = 0; i < n; i++) {
+        int32_t disp =
+            below(3) ? (int32_t)below(range) & ~7 : (int32_t)below(2 * range) - (int32_t)range;
+
+        if (below(8) == 0) {
+            address = ir_addi(ir, address, (int32_t)below(64) - 32);
+        }
+        random_access(address, disp);
     }
 }
 
@@ -1342,6 +1377,7 @@ static void random_state(void)
     }
     jit.pc = rnd() & ~1ull;
     jit.exit_request = below(4) == 0;
+    jit.fill = below(2);
     if (below(8) == 0) {
         jit.icount_left = below(30);
     }
