@@ -73,6 +73,16 @@ static void page_lookup(Cpu *cpu, uint64_t va, MemAccess access, Page *page)
     }
 }
 
+void access_check_map(Cpu *cpu)
+{
+    const FlatView *view = memory_view();
+
+    if (cpu->memory_view != view) {
+        cpu->memory_view = view;
+        cpu_tlb_flush_all(cpu);
+    }
+}
+
 /* ---- Values in host memory ---- */
 
 static uint64_t host_load(const uint8_t *host, unsigned size)
@@ -153,6 +163,7 @@ static uint64_t load_page(Cpu *cpu, uint64_t va, unsigned size)
     if (memory_io_read(page.range, page.phys, size, &value) != MEM_OK) {
         raise_fault(cpu, va, MEM_LOAD, MEM_FAULT_BUS, 0);
     }
+    access_check_map(cpu);
     return value;
 }
 
@@ -203,6 +214,7 @@ static void store_page(Cpu *cpu, uint64_t va, uint64_t value, unsigned size)
     if (memory_io_write(page.range, page.phys, size, value) != MEM_OK) {
         raise_fault(cpu, va, MEM_STORE, MEM_FAULT_BUS, 0);
     }
+    access_check_map(cpu);          /* a device may change the map, and its next access must see that */
 }
 
 static void store_crossing(Cpu *cpu, uint64_t va, uint64_t value, unsigned size)

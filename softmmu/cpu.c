@@ -89,12 +89,21 @@ static void fill_abi(const TargetOps *target)
     }
 }
 
+/* The vCPUs drop their TLBs when they see the request; the one that made the change does so before its next access. */
+static void memory_map_changed(void)
+{
+    for (unsigned i = 0; i < cpus->len; i++) {
+        cpu_kick(g_ptr_array_index(cpus, i));
+    }
+}
+
 bool cpu_core_init(const TargetOps *target, const CpuConfig *config, GError **error)
 {
     cpu_target = target;
     cpu_config = *config;
     cpus = g_ptr_array_new_with_free_func(g_object_unref);
     fill_abi(target);
+    memory_set_listener(memory_map_changed);
     if (!code_cache_init(config->interp ? NULL : &cpu_abi,
                          config->code_cache_size ? config->code_cache_size : DEFAULT_CODE_CACHE, error)) {
         return false;
@@ -244,7 +253,7 @@ void cpu_reset_all(void)
     for (unsigned i = 0; i < cpus->len; i++) {
         Cpu *cpu = cpu_at(i);
 
-        cpu->halted = false;
+        cpu->halted = cpu->count_insns = false;
         cpu->single_step = cpu->step_done = cpu->watch_step = false;
         cpu->ops->reset(cpu);
         cpu_tlb_flush_all(cpu);

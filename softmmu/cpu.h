@@ -142,6 +142,8 @@ struct Cpu {
     ContextKey context_keys[CPU_N_CONTEXTS];
     uint8_t context_hint[64];       /* hash of a key -> slot where it was last */
     uint64_t context_clock;         /* stamps for recycling the least recently used */
+    const void *memory_view;        /* the memory map that the TLBs were filled from */
+    bool count_insns;               /* retired insns are counted exactly (cpu_count_instructions) */
     bool halted;                    /* waits for an interrupt */
     bool single_step;               /* the debugger's: one insn, then a debug stop */
     bool debug_hold;                /* stopped for the debugger until the next cpu_resume_all() */
@@ -205,6 +207,11 @@ void cpu_kick(Cpu *cpu);
  * the virtual clock in ns. The source of instret/cycle counters. */
 uint64_t cpu_instructions(Cpu *cpu);
 bool cpu_icount_enabled(void);
+/* Makes this vCPU count its own instructions exactly from the running one on, which costs a few percent: for a guest that set an
+ * instruction counter. The caller's helper declares FAULTS and ends the block. Undone by reset. Own thread. */
+void cpu_count_instructions(Cpu *cpu);
+/* The count since then, exact in helpers that declare FAULTS; if it is not kept, cpu_instructions(). */
+uint64_t cpu_retired(Cpu *cpu);
 
 /* ---- For the machine, monitor and gdb: control (main thread) ---- */
 

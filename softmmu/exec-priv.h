@@ -24,6 +24,9 @@ uint8_t *access_fetch_page(Cpu *cpu, uint64_t va);
 /* The same without exceptions, for the page that an insn may cross into. NULL: not executable. */
 uint8_t *access_fetch_page_try(Cpu *cpu, uint64_t va);
 
+/* Drops the TLBs if the memory map changed since they were filled. The vCPU's own thread. */
+void access_check_map(Cpu *cpu);
+
 /* Between these two a vCPU may execute guest code; cpu_exec_begin waits while another thread holds the vCPUs. */
 void cpu_exec_begin(Cpu *cpu);
 void cpu_exec_end(Cpu *cpu);

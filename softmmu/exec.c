@@ -68,7 +68,7 @@ bool code_reader_u16(CodeReader *reader, uint32_t page_offset, uint16_t *value)
 
 static uint32_t block_cflags(const Cpu *cpu, uint64_t pc, bool single)
 {
-    uint32_t cflags = cpu_config.icount ? IR_CF_ICOUNT : 0;
+    uint32_t cflags = cpu_config.icount || cpu->count_insns ? IR_CF_ICOUNT : 0;
 
     if (cpu_config.no_link) {
         cflags |= IR_CF_NO_LINK;
@@ -306,6 +306,7 @@ static bool handle_requests(Cpu *cpu)
 {
     if (__atomic_load_n(&cpu->exit_request, __ATOMIC_RELAXED)) {
         __atomic_exchange_n(&cpu->exit_request, 0, __ATOMIC_SEQ_CST);
+        access_check_map(cpu);
         /* With -icount the budget may have to end sooner. */
         if (cpu_must_leave(cpu) || cpu_config.icount) {
             return true;
