@@ -41,7 +41,7 @@ def build(folder):
     kernels, start = os.path.join(folder, "kernels"), os.path.join(folder, "poweroff")
     here = os.path.join(ROOT, "bench")
     subprocess.run([CROSS, "-O2", "-static", "-o", kernels, os.path.join(here, "kernels.c"), "-lm"], check=True)
-    subprocess.run([CROSS, "-nostdlib", "-static", "-Wl,-Ttext=0x80000000,--build-id=none", "-o", start,
+    subprocess.run([CROSS, "-nostdlib", "-static", "-Wl,-N,-Ttext=0x80000000,--build-id=none", "-o", start,
                     os.path.join(here, "poweroff.S")], check=True)
     guests = [sys.executable, os.path.join(ROOT, "tools", "guests.py"), "path", "Image", "initramfs.cpio", "fw_dynamic.bin"]
     image, initramfs, firmware = subprocess.run(guests, check=True, capture_output=True, text=True).stdout.split()

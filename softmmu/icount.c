@@ -20,13 +20,14 @@ bool cpu_icount_enabled(void)
     return cpu_config.icount;
 }
 
-/* Instructions of the current block that were counted at its head but not executed yet. */
+/* Instructions that were counted but not executed yet: of the current block behind the running one, and that one. */
 static unsigned not_yet_executed(const Cpu *cpu)
 {
     if (cpu->host_pc) {
         const CodeBlock *block = code_cache_block_at(cpu->host_pc);
 
-        return block->n_insns - code_block_site(block, cpu->host_pc)->insn;
+        /* A block from before counting began: cpu_count_instructions() counted the running insn. */
+        return block->key.cflags & IR_CF_ICOUNT ? block->n_insns - code_block_site(block, cpu->host_pc)->insn : 1;
     }
     return cpu->interp_at ? 1 : 0;
 }
@@ -45,6 +46,23 @@ uint64_t cpu_instructions(Cpu *cpu)
 {
     (void)cpu;
     return cpu_config.icount ? executed() : (uint64_t)clock_now(CLOCK_VIRTUAL);
+}
+
+/* A budget that never ends. */
+static const int64_t endless = INT64_MAX / 2;
+
+void cpu_count_instructions(Cpu *cpu)
+{
+    if (!cpu_config.icount && !cpu->count_insns) {
+        cpu->count_insns = true;
+        cpu->icount_left = endless - 1;
+        cpu_tlb_flush_all(cpu);     /* the jump caches lead to blocks that do not count */
+    }
+}
+
+uint64_t cpu_retired(Cpu *cpu)
+{
+    return cpu->count_insns ? (uint64_t)(endless - cpu->icount_left) - not_yet_executed(cpu) : cpu_instructions(cpu);
 }
 
 static int64_t icount_now(void)

@@ -363,15 +363,21 @@ static void write_sip(RvCpu *cpu, unsigned index, uint64_t value)
 
 enum { COUNT_CY = 1, COUNT_IR = 4 };
 
+/* What the counter counts: a cycle is an insn under -icount, else a ns; insns are counted exactly once a guest wrote minstret. */
+static uint64_t count_now(RvCpu *cpu, unsigned bit)
+{
+    return bit == COUNT_IR ? cpu_retired(&cpu->parent) : cpu_instructions(&cpu->parent);
+}
+
 static uint64_t read_counter(RvCpu *cpu, uint64_t offset, unsigned bit)
 {
-    return cpu->mcountinhibit & bit ? offset : cpu_instructions(&cpu->parent) + offset;
+    return cpu->mcountinhibit & bit ? offset : count_now(cpu, bit) + offset;
 }
 
 /* The insn that writes is not counted: the next one reads what was written. */
 static uint64_t counter_offset(RvCpu *cpu, uint64_t value, unsigned bit)
 {
-    return cpu->mcountinhibit & bit ? value : value - (cpu_instructions(&cpu->parent) + 1);
+    return cpu->mcountinhibit & bit ? value : value - (count_now(cpu, bit) + 1);
 }
 
 static uint64_t read_mcycle(RvCpu *cpu, unsigned index)
@@ -391,20 +397,21 @@ static uint64_t read_minstret(RvCpu *cpu, unsigned index)
 
 static void write_minstret(RvCpu *cpu, unsigned index, uint64_t value)
 {
+    cpu_count_instructions(&cpu->parent);
     cpu->minstret_offset = counter_offset(cpu, value, COUNT_IR);
 }
 
 static void write_mcountinhibit(RvCpu *cpu, unsigned index, uint64_t value)
 {
-    uint64_t now = cpu_instructions(&cpu->parent), changed;
+    uint64_t cycles = count_now(cpu, COUNT_CY), insns = count_now(cpu, COUNT_IR), changed;
 
     value &= COUNT_CY | COUNT_IR;
     changed = value ^ cpu->mcountinhibit;
     if (changed & COUNT_CY) {
-        cpu->mcycle_offset += value & COUNT_CY ? now : -now;
+        cpu->mcycle_offset += value & COUNT_CY ? cycles : -cycles;
     }
     if (changed & COUNT_IR) {
-        cpu->minstret_offset += value & COUNT_IR ? now : -now;
+        cpu->minstret_offset += value & COUNT_IR ? insns : -insns;
     }
     cpu->mcountinhibit = value;
 }

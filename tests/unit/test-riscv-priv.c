@@ -79,6 +79,15 @@ uint64_t cpu_instructions(Cpu *cpu)
     return instructions;
 }
 
+uint64_t cpu_retired(Cpu *cpu)
+{
+    return cpu_instructions(cpu);
+}
+
+void cpu_count_instructions(Cpu *cpu)
+{
+}
+
 uint64_t cpu_load(Cpu *cpu, uint64_t va, uint32_t memop)
 {
     g_assert_not_reached();
