@@ -49,6 +49,8 @@ bool file_lock(int fd, const char *file, bool readonly, GError **error);
 
 BlockOverlay *overlay_new(int base_fd, uint64_t length, GError **error);
 void overlay_free(BlockOverlay *o);
+/* The file that holds all of [@offset, @offset + @bytes); -1: both do. */
+int overlay_file(const BlockOverlay *o, uint64_t offset, uint64_t bytes);
 int overlay_read(BlockOverlay *o, uint64_t offset, uint64_t bytes, IovCursor *c);
 int overlay_write(BlockOverlay *o, uint64_t offset, uint64_t bytes, IovCursor *c);
 int overlay_write_zeroes(BlockOverlay *o, uint64_t offset, uint64_t bytes);

@@ -122,12 +122,16 @@ static int check_range(const BlockBackend *blk, BlockOp op, uint64_t offset, uin
 /* Carries @req out at once if that takes no waiting. */
 static bool carry_out_at_hand(BlockBackend *blk, BlockRequest *req)
 {
+    int fd = blk->fd;
+
     req->result = check_range(blk, req->op, req->offset, req->bytes);
     if (req->result || !req->bytes) {
         return req->result || req->op != BLOCK_FLUSH;
     }
-    return req->op == BLOCK_READ && !blk->overlay &&
-           raw_read_at_hand(blk->fd, req->offset, req->bytes, req->iov, req->n_iov);
+    if (blk->overlay && req->op == BLOCK_READ) {
+        fd = overlay_file(blk->overlay, req->offset, req->bytes);
+    }
+    return req->op == BLOCK_READ && raw_read_at_hand(fd, req->offset, req->bytes, req->iov, req->n_iov);
 }
 
 /* ---- Completion ---- */

@@ -88,6 +88,14 @@ static uint64_t run_length(const BlockOverlay *o, uint64_t offset, uint64_t byte
     return MIN(len, bytes);
 }
 
+int overlay_file(const BlockOverlay *o, uint64_t offset, uint64_t bytes)
+{
+    bool own;
+    uint64_t len = run_length(o, offset, bytes, &own);
+
+    return len < bytes ? -1 : own ? o->fd : o->base;
+}
+
 int overlay_read(BlockOverlay *o, uint64_t offset, uint64_t bytes, IovCursor *c)
 {
     int err = 0;
