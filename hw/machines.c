@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The list of machines. A new machine is one line here; the first one that runs a target is that target's default. */
+/* The list of machines. A new machine is one line here; the first one that runs a target is that
+ * target's default. */
 #include "hw/core/machine.h"
 #include <string.h>
 #include "hw/riscv/spike.h"
@@ -19,7 +20,7 @@ const GType *hw_machine_types(unsigned *n)
 /* The class of machine @i if it runs @target. */
 static HwMachineClass *class_for(const TargetOps *target, GType type)
 {
-    HwMachineClass *mc = g_type_class_ref(type);    /* kept: static types */
+    HwMachineClass *mc = g_type_class_ref(type); /* kept: static types */
 
     return g_strv_contains(mc->targets, target->name) ? mc : NULL;
 }
@@ -43,7 +44,8 @@ HwMachineClass *hw_machine_find(const TargetOps *target, const char *name, GErro
     }
     g_ptr_array_add(names, NULL);
     hint = suggest_text(name ? name : "", (const char *const *)names->pdata);
-    g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-M %s: unknown machine%s", name ? name : "", hint);
+    g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-M %s: unknown machine%s",
+                name ? name : "", hint);
     return NULL;
 }
 
@@ -58,7 +60,8 @@ void hw_machine_list(const TargetOps *target, GString *out)
         const HwMachineClass *mc = class_for(target, types[i]);
 
         if (mc) {
-            g_string_append_printf(out, "%-20s %s%s\n", mc->name, mc->desc, first ? " (default)" : "");
+            g_string_append_printf(out, "%-20s %s%s\n", mc->name, mc->desc,
+                                   first ? " (default)" : "");
             first = false;
         }
     }

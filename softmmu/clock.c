@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Clocks and timers. Each clock has a binary heap of its armed timers and a timerfd (CLOCK_MONOTONIC, for CLOCK_RTC CLOCK_REALTIME)
- * that the default GMainContext watches; setting an earlier deadline re-arms the timerfd from whatever thread, so precision does
- * not depend on the main loop's millisecond timeouts. A timerfd that is armed too early only costs a look.
+ * Clocks and timers. Each clock has a binary heap of its armed timers and a timerfd
+ * (CLOCK_MONOTONIC, for CLOCK_RTC CLOCK_REALTIME) that the default GMainContext watches; setting an
+ * earlier deadline re-arms the timerfd from whatever thread, so precision does not depend on the
+ * main loop's millisecond timeouts. A timerfd that is armed too early only costs a look.
  *
- * The heaps have one mutex; callbacks run outside it, under the machine lock. CLOCK_VIRTUAL is the host's monotonic time less an
- * offset; readers take no lock: a sequence number tells them that the clock was just stopped or started.
+ * The heaps have one mutex; callbacks run outside it, under the machine lock. CLOCK_VIRTUAL is the
+ * host's monotonic time less an offset; readers take no lock: a sequence number tells them that the
+ * clock was just stopped or started.
  */
 #include "softmmu/clock.h"
 #include <errno.h>
@@ -20,9 +22,9 @@
 enum { N_CLOCKS = CLOCK_RTC + 1 };
 
 typedef struct TimerHeap {
-    GPtrArray *timers;              /* of Timer *; [0] is due first */
-    int fd;                         /* timerfd, -1 before clock_init() */
-    int64_t armed;                  /* what it is set to, in the clock's ns; -1: nothing */
+    GPtrArray *timers; /* of Timer *; [0] is due first */
+    int fd;            /* timerfd, -1 before clock_init() */
+    int64_t armed;     /* what it is set to, in the clock's ns; -1: nothing */
 } TimerHeap;
 
 static GMutex lock;
@@ -30,7 +32,7 @@ static TimerHeap heaps[N_CLOCKS] = { { NULL, -1, -1 }, { NULL, -1, -1 }, { NULL,
 static int64_t (*icount_now)(void);
 
 /* CLOCK_VIRTUAL: @virtual_offset behind the host while running, else @virtual_stopped. */
-static unsigned virtual_seq;        /* atomic, odd while it changes */
+static unsigned virtual_seq; /* atomic, odd while it changes */
 static bool virtual_running;
 static int64_t virtual_offset, virtual_stopped;
 
@@ -103,7 +105,8 @@ static void heap_up(TimerHeap *h, unsigned i, Timer *t)
 static void heap_down(TimerHeap *h, unsigned i, Timer *t)
 {
     for (unsigned child = 2 * i + 1; child < h->timers->len; i = child, child = 2 * i + 1) {
-        if (child + 1 < h->timers->len && heap_at(h, child + 1)->deadline < heap_at(h, child)->deadline) {
+        if (child + 1 < h->timers->len &&
+            heap_at(h, child + 1)->deadline < heap_at(h, child)->deadline) {
             child++;
         }
         if (heap_at(h, child)->deadline >= t->deadline) {
@@ -157,10 +160,12 @@ static void arm(ClockType clock)
         (clock == CLOCK_VIRTUAL && (icount_now || !virtual_running))) {
         return;
     }
-    host = clock == CLOCK_VIRTUAL ? deadline + virtual_offset : clock == CLOCK_RTC ? deadline - rtc_offset : deadline;
+    host = clock == CLOCK_VIRTUAL ? deadline + virtual_offset
+           : clock == CLOCK_RTC   ? deadline - rtc_offset
+                                  : deadline;
     host = host < deadline && clock == CLOCK_VIRTUAL ? INT64_MAX : host;
     its.it_value.tv_sec = host / 1000000000;
-    its.it_value.tv_nsec = MAX(host % 1000000000, 1);       /* all zero would disarm */
+    its.it_value.tv_nsec = MAX(host % 1000000000, 1); /* all zero would disarm */
     timerfd_settime(h->fd, TFD_TIMER_ABSTIME, &its, NULL);
     h->armed = deadline;
 }
@@ -179,7 +184,8 @@ static Timer *take_due(TimerHeap *h, int64_t now)
     return t;
 }
 
-/* Machine lock held. Callbacks that set their timers to the past cannot keep it here: it fires no more than were armed at the start. */
+/* Machine lock held. Callbacks that set their timers to the past cannot keep it here: it fires
+ * no more than were armed at the start. */
 static void run_timers(ClockType clock)
 {
     TimerHeap *h = &heaps[clock];
@@ -234,11 +240,13 @@ static void state_timer_set(void *timer, int64_t deadline)
 void clock_init(void)
 {
     for (unsigned i = 0; i < N_CLOCKS; i++) {
-        heaps[i].fd = timerfd_create(i == CLOCK_RTC ? CLOCK_REALTIME : CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+        heaps[i].fd = timerfd_create(i == CLOCK_RTC ? CLOCK_REALTIME : CLOCK_MONOTONIC,
+                                     TFD_NONBLOCK | TFD_CLOEXEC);
         if (heaps[i].fd < 0) {
             g_error("clock: timerfd: %s", g_strerror(errno));
         }
-        g_unix_fd_add_full(G_PRIORITY_HIGH, heaps[i].fd, G_IO_IN, timerfd_ready, GUINT_TO_POINTER(i), NULL);
+        g_unix_fd_add_full(G_PRIORITY_HIGH, heaps[i].fd, G_IO_IN, timerfd_ready,
+                           GUINT_TO_POINTER(i), NULL);
         g_mutex_lock(&lock);
         arm(i);
         g_mutex_unlock(&lock);
@@ -304,7 +312,7 @@ void clock_set_running(bool running)
         }
         __atomic_store_n(&virtual_running, running, __ATOMIC_RELAXED);
         __atomic_store_n(&virtual_seq, virtual_seq + 1, __ATOMIC_RELEASE);
-        heaps[CLOCK_VIRTUAL].armed = -1;        /* in host time it is somewhere else now */
+        heaps[CLOCK_VIRTUAL].armed = -1; /* in host time it is somewhere else now */
         arm(CLOCK_VIRTUAL);
     }
     g_mutex_unlock(&lock);

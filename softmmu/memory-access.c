@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Access by guest-physical address: device registers with splitting and widening, DMA, single loads and stores; and the machine
- * lock that device code runs under.
+ * Access by guest-physical address: device registers with splitting and widening, DMA, single loads
+ * and stores; and the machine lock that device code runs under.
  *
- * A device access of a size the device does not implement becomes accesses that it does: smaller ones in address order, or one
- * larger, naturally aligned one of which the asked lanes are used (written lanes beside them are zero).
+ * A device access of a size the device does not implement becomes accesses that it does: smaller
+ * ones in address order, or one larger, naturally aligned one of which the asked lanes are used
+ * (written lanes beside them are zero).
  */
 #include "softmmu/memory-priv.h"
 #include <inttypes.h>
@@ -65,14 +66,15 @@ static bool size_is_valid(const MemoryRegion *mr, uint64_t offset, unsigned size
     const MemoryRegionOps *ops = mr->ops;
     unsigned min = ops->min_valid ? ops->min_valid : 1, max = ops->max_valid ? ops->max_valid : 8;
 
-    return size >= min && size <= max && (ops->allow_unaligned || !(offset & (size - 1))) && size <= mr->size &&
-           offset <= mr->size - size;
+    return size >= min && size <= max && (ops->allow_unaligned || !(offset & (size - 1))) &&
+           size <= mr->size && offset <= mr->size - size;
 }
 
 /* The size of the accesses that an access of @size is made of. */
 static unsigned access_size(const MemoryRegionOps *ops, unsigned size)
 {
-    unsigned min = ops->min_access ? ops->min_access : 1, max = ops->max_access ? ops->max_access : 8;
+    unsigned min = ops->min_access ? ops->min_access : 1,
+             max = ops->max_access ? ops->max_access : 8;
 
     return CLAMP(size, min, max);
 }
@@ -86,7 +88,8 @@ static uint64_t device_read(const MemoryRegion *mr, uint64_t offset, unsigned si
     if (step > size) {
         uint64_t at = offset & ~(uint64_t)(step - 1);
 
-        return lanes(ops, ops->read(mr->opaque, at, step), step) >> (8 * (offset - at)) & value_mask(size);
+        return lanes(ops, ops->read(mr->opaque, at, step), step) >> (8 * (offset - at)) &
+               value_mask(size);
     }
     for (unsigned i = 0; i < size; i += step) {
         value |= lanes(ops, ops->read(mr->opaque, offset + i, step), step) << (8 * i);
@@ -137,11 +140,13 @@ MemTxResult memory_io_write(const FlatRange *range, uint64_t addr, unsigned size
     bool locked;
 
     if (mr->kind == MEM_ROM && !mr->ops) {
-        log_guest_error("%s: write of %u bytes to read-only memory at offset %#" PRIx64, mr->name, size, offset);
+        log_guest_error("%s: write of %u bytes to read-only memory at offset %#" PRIx64, mr->name,
+                        size, offset);
         return MEM_OK;
     }
     if (!mr->ops->write || !size_is_valid(mr, offset, size)) {
-        log_guest_error("%s: refused write of %u bytes at offset %#" PRIx64, mr->name, size, offset);
+        log_guest_error("%s: refused write of %u bytes at offset %#" PRIx64, mr->name, size,
+                        offset);
         return MEM_DEVICE_ERROR;
     }
     locked = lock_for(mr->ops);
@@ -208,7 +213,8 @@ static unsigned device_chunk(const MemoryRegion *mr, uint64_t addr, uint64_t len
     return size;
 }
 
-static MemTxResult copy_device(const FlatRange *r, uint64_t addr, uint8_t *buf, uint64_t len, CopyKind kind)
+static MemTxResult copy_device(const FlatRange *r, uint64_t addr, uint8_t *buf, uint64_t len,
+                               CopyKind kind)
 {
     MemTxResult result = MEM_OK;
 
@@ -231,7 +237,8 @@ static MemTxResult copy_device(const FlatRange *r, uint64_t addr, uint8_t *buf, 
     return result;
 }
 
-static MemTxResult copy_range(const FlatRange *r, uint64_t addr, uint8_t *buf, uint64_t len, CopyKind kind)
+static MemTxResult copy_range(const FlatRange *r, uint64_t addr, uint8_t *buf, uint64_t len,
+                              CopyKind kind)
 {
     uint8_t *host = r->host ? r->host + (addr - r->start) : NULL;
 
@@ -298,7 +305,8 @@ MemTxResult memory_write_rom(uint64_t addr, const void *buf, uint64_t len)
 /* Host address of @size naturally aligned bytes at @addr of RAM (ROM: to read), else NULL. */
 static uint8_t *host_at(const FlatRange *r, uint64_t addr, unsigned size, bool write)
 {
-    return r && r->host && !(write && r->readonly) && !(addr & (size - 1)) && size - 1 <= r->last - addr
+    return r && r->host && !(write && r->readonly) && !(addr & (size - 1)) &&
+                   size - 1 <= r->last - addr
                ? r->host + (addr - r->start)
                : NULL;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* "info mtree" and "info mtree -f": the region tree and the flat view, in the layout that QEMU's users know. */
+/* "info mtree" and "info mtree -f": the region tree and the flat view, in the layout that QEMU's
+ * users know. */
 #include "softmmu/memory-priv.h"
 #include <inttypes.h>
 
@@ -19,11 +20,12 @@ static void print_region(GString *out, const MemoryRegion *mr, uint64_t base, un
 {
     uint64_t last = base + mr->size - 1;
 
-    g_string_append_printf(out, "%*s%016" PRIx64 "-%016" PRIx64 " (prio %d, ", (int)indent * 2, "", base,
-                           last < base ? UINT64_MAX : last, mr->priority);
+    g_string_append_printf(out, "%*s%016" PRIx64 "-%016" PRIx64 " (prio %d, ", (int)indent * 2, "",
+                           base, last < base ? UINT64_MAX : last, mr->priority);
     if (mr->kind == MEM_ALIAS) {
-        g_string_append_printf(out, "%s): alias %s @%s %016" PRIx64 "-%016" PRIx64, memory_kind_name(mr->alias), mr->name,
-                               mr->alias->name, mr->alias_offset, mr->alias_offset + mr->size - 1);
+        g_string_append_printf(out, "%s): alias %s @%s %016" PRIx64 "-%016" PRIx64,
+                               memory_kind_name(mr->alias), mr->name, mr->alias->name,
+                               mr->alias_offset, mr->alias_offset + mr->size - 1);
     } else {
         g_string_append_printf(out, "%s): %s", memory_kind_name(mr), mr->name);
     }
@@ -37,12 +39,14 @@ static void print_region(GString *out, const MemoryRegion *mr, uint64_t base, un
 
 static void print_view(GString *out, const FlatView *view)
 {
-    g_string_append(out, "FlatView #0\n AS \"memory\", root: system\n Root memory region: system\n");
+    g_string_append(out,
+                    "FlatView #0\n AS \"memory\", root: system\n Root memory region: system\n");
     for (unsigned i = 0; i < view->n; i++) {
         const FlatRange *r = &view->ranges[i];
 
-        g_string_append_printf(out, "  %016" PRIx64 "-%016" PRIx64 " (prio %d, %s): %s", r->start, r->last,
-                               r->region->priority, memory_kind_name(r->region), r->region->name);
+        g_string_append_printf(out, "  %016" PRIx64 "-%016" PRIx64 " (prio %d, %s): %s", r->start,
+                               r->last, r->region->priority, memory_kind_name(r->region),
+                               r->region->name);
         if (r->offset) {
             g_string_append_printf(out, " @%016" PRIx64, r->offset);
         }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The RAM pool: one memfd that backs all RAM and ROM of the machine, mapped into an address range that was reserved at the
- * start, so that ram_base never moves and a RAM page has a number. Pages come into being when they are first touched.
+ * The RAM pool: one memfd that backs all RAM and ROM of the machine, mapped into an address range
+ * that was reserved at the start, so that ram_base never moves and a RAM page has a number. Pages
+ * come into being when they are first touched.
  */
 #define _GNU_SOURCE
 #include "softmmu/memory-priv.h"
@@ -25,8 +26,9 @@ static uint64_t round_up(uint64_t n, uint64_t to)
 
 static bool fail(GError **error, const char *what, uint64_t size)
 {
-    g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "%s %" G_GUINT64_FORMAT " MiB of guest memory: %s", what,
-                size >> 20, g_strerror(errno));
+    g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
+                "%s %" G_GUINT64_FORMAT " MiB of guest memory: %s", what, size >> 20,
+                g_strerror(errno));
     return false;
 }
 
@@ -40,7 +42,8 @@ bool memory_init(uint64_t max, GError **error)
         errno = ENOMEM;
         return fail(error, "cannot reserve", max);
     }
-    reserved = mmap(NULL, max_size + HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    reserved = mmap(NULL, max_size + HUGE_PAGE, PROT_NONE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (reserved == MAP_FAILED) {
         return fail(error, "cannot reserve", max_size);
     }
@@ -67,8 +70,8 @@ bool memory_pool_take(uint64_t size, uint64_t *offset, GError **error)
         return fail(error, "cannot get", size);
     }
     if (ftruncate(pool_fd, (off_t)(start + size)) < 0 ||
-        mmap(ram_base + start, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, pool_fd, (off_t)start) ==
-            MAP_FAILED) {
+        mmap(ram_base + start, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE,
+             pool_fd, (off_t)start) == MAP_FAILED) {
         return fail(error, "cannot get", size);
     }
     /* Only advice: what the host does not do costs speed, nothing else. */

@@ -2,21 +2,24 @@
 /*
  * The region tree and its rendering to the flat view.
  *
- * Rendering goes through the tree with the higher priorities first and lets each terminal region fill what is still free of its
- * extent, so the first to claim an address is the one that is seen. Among equal priorities the region that was added last wins.
+ * Rendering goes through the tree with the higher priorities first and lets each terminal region
+ * fill what is still free of its extent, so the first to claim an address is the one that is seen.
+ * Among equal priorities the region that was added last wins.
  *
- * Views are interned: a commit that renders a map which existed before publishes that same object. A machine switches between a
- * handful of maps (a flash bank in and out of command mode), so views need no reclamation and readers no protocol.
+ * Views are interned: a commit that renders a map which existed before publishes that same object.
+ * A machine switches between a handful of maps (a flash bank in and out of command mode), so views
+ * need no reclamation and readers no protocol.
  */
 #include "softmmu/memory-priv.h"
 #include <string.h>
+#include "util/log.h"
 
 enum { MAX_DEPTH = 32 };
 
 static MemoryRegion system_region;
 static const FlatView empty_view;
-static const FlatView *current_view = &empty_view;      /* atomic */
-static GPtrArray *known_views;      /* of FlatView * */
+static const FlatView *current_view = &empty_view; /* atomic */
+static GPtrArray *known_views;                     /* of FlatView * */
 static void (*view_changed)(void);
 
 /* ---- Regions ---- */
@@ -30,7 +33,8 @@ void memory_region_init(MemoryRegion *mr, const char *name, uint64_t size)
     mr->enabled = true;
 }
 
-void memory_region_init_io(MemoryRegion *mr, const char *name, uint64_t size, const MemoryRegionOps *ops, void *opaque)
+void memory_region_init_io(MemoryRegion *mr, const char *name, uint64_t size,
+                           const MemoryRegionOps *ops, void *opaque)
 {
     memory_region_init(mr, name, size);
     mr->kind = MEM_IO;
@@ -38,7 +42,8 @@ void memory_region_init_io(MemoryRegion *mr, const char *name, uint64_t size, co
     mr->opaque = opaque;
 }
 
-void memory_region_init_alias(MemoryRegion *mr, const char *name, MemoryRegion *target, uint64_t offset, uint64_t size)
+void memory_region_init_alias(MemoryRegion *mr, const char *name, MemoryRegion *target,
+                              uint64_t offset, uint64_t size)
 {
     memory_region_init(mr, name, size);
     mr->kind = MEM_ALIAS;
@@ -62,8 +67,8 @@ bool memory_region_init_ram(MemoryRegion *mr, const char *name, uint64_t size, G
     return true;
 }
 
-bool memory_region_init_rom(MemoryRegion *mr, const char *name, uint64_t size, const MemoryRegionOps *write_ops,
-                            void *opaque, GError **error)
+bool memory_region_init_rom(MemoryRegion *mr, const char *name, uint64_t size,
+                            const MemoryRegionOps *write_ops, void *opaque, GError **error)
 {
     if (!memory_region_init_ram(mr, name, size, error)) {
         return false;
@@ -91,7 +96,8 @@ void memory_region_add(MemoryRegion *parent, uint64_t addr, MemoryRegion *child,
     child->container = parent;
     child->addr = addr;
     child->priority = priority;
-    while (i < parent->children->len && ((MemoryRegion *)g_ptr_array_index(parent->children, i))->priority > priority) {
+    while (i < parent->children->len &&
+           ((MemoryRegion *)g_ptr_array_index(parent->children, i))->priority > priority) {
         i++;
     }
     g_ptr_array_insert(parent->children, (int)i, child);
@@ -125,8 +131,11 @@ MemoryRegion *memory_system(void)
 
 /* ---- Rendering ---- */
 
-/* A window of the address space, inclusive; wide enough for regions whose base lies below 0 or whose end lies past 2^64. */
-typedef struct Window { __int128 first, last; } Window;
+/* A window of the address space, inclusive; wide enough for regions whose base lies below 0 or
+ * whose end lies past 2^64. */
+typedef struct Window {
+    __int128 first, last;
+} Window;
 
 /* Index of the first range that ends at or after @addr. */
 static unsigned first_range_from(const GArray *ranges, uint64_t addr)
@@ -151,7 +160,10 @@ static FlatRange make_range(MemoryRegion *mr, __int128 base, uint64_t first, uin
     uint64_t offset = (uint64_t)((__int128)first - base);
 
     return (FlatRange){
-        .start = first, .last = last, .region = mr, .offset = offset,
+        .start = first,
+        .last = last,
+        .region = mr,
+        .offset = offset,
         .host = direct ? ram_base + mr->ram_offset + offset : NULL,
         .readonly = mr->kind == MEM_ROM,
     };
@@ -186,7 +198,7 @@ static void render_region(GArray *ranges, MemoryRegion *mr, __int128 base, Windo
 {
     __int128 end = base + mr->size - 1;
 
-    g_assert(depth < MAX_DEPTH);    /* a cycle of aliases */
+    g_assert(depth < MAX_DEPTH); /* a cycle of aliases */
     w.first = MAX(w.first, base);
     w.last = MIN(w.last, end);
     if (!mr->enabled || w.first > w.last) {
@@ -208,7 +220,8 @@ static void render_region(GArray *ranges, MemoryRegion *mr, __int128 base, Windo
 
 static bool continues(const FlatRange *a, const FlatRange *b)
 {
-    return a->last + 1 == b->start && a->region == b->region && a->offset + (a->last - a->start) + 1 == b->offset;
+    return a->last + 1 == b->start && a->region == b->region &&
+           a->offset + (a->last - a->start) + 1 == b->offset;
 }
 
 FlatView *memory_render(void)
@@ -230,7 +243,8 @@ FlatView *memory_render(void)
     for (unsigned i = 0; i < view->n; i++) {
         const FlatRange *r = &view->ranges[i], *m = &view->ranges[view->main];
 
-        if (r->host && !r->readonly && (!m->host || m->readonly || r->last - r->start > m->last - m->start)) {
+        if (r->host && !r->readonly &&
+            (!m->host || m->readonly || r->last - r->start > m->last - m->start)) {
             view->main = i;
         }
     }
@@ -245,12 +259,20 @@ static bool same_view(const FlatView *a, const FlatView *b)
     for (unsigned i = 0; i < a->n; i++) {
         const FlatRange *x = &a->ranges[i], *y = &b->ranges[i];
 
-        if (x->start != y->start || x->last != y->last || x->region != y->region || x->offset != y->offset ||
-            x->host != y->host || x->readonly != y->readonly) {
+        if (x->start != y->start || x->last != y->last || x->region != y->region ||
+            x->offset != y->offset || x->host != y->host || x->readonly != y->readonly) {
             return false;
         }
     }
     return true;
+}
+
+static void log_view(void)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    memory_print(text, true);
+    log_printf(LOG_PAGE, "%s", text->str);
 }
 
 void memory_commit(void)
@@ -276,6 +298,9 @@ void memory_commit(void)
         g_ptr_array_add(known_views, view);
     }
     __atomic_store_n(&current_view, view, __ATOMIC_SEQ_CST);
+    if (log_enabled(LOG_PAGE)) {
+        log_view();
+    }
     if (view_changed) {
         view_changed();
     }

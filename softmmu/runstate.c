@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Run state and main loop. Requests are flags under a mutex that wake the main context; the main loop carries them out between
- * iterations, so a device that asks for a reset is never inside its own reset.
+ * Run state and main loop. Requests are flags under a mutex that wake the main context; the main
+ * loop carries them out between iterations, so a device that asks for a reset is never inside its
+ * own reset.
  *
- * With -icount a vCPU that asks for something must not run on until the main thread gets to it: the request itself ends its turn, and
- * the instruction count at power-off is the same in every run.
+ * With -icount a vCPU that asks for something must not run on until the main thread gets to it: the
+ * request itself ends its turn, and the instruction count at power-off is the same in every run.
  */
 #include "softmmu/runstate.h"
 #include <glib.h>
+#include <inttypes.h>
 #include "softmmu/clock.h"
 #include "softmmu/cpu.h"
 #include "softmmu/memory.h"
@@ -80,7 +82,8 @@ static void end_turns(void)
     for (unsigned i = 0; cpu_icount_enabled() && cpus && i < cpus->len; i++) {
         Cpu *cpu = g_ptr_array_index(cpus, i);
 
-        cpu->debug_hold = true;     /* until the next cpu_resume_all(); all vCPUs share the thread that asks */
+        cpu->debug_hold =
+            true; /* until the next cpu_resume_all(); all vCPUs share the thread that asks */
         cpu_kick(cpu);
     }
 }
@@ -91,7 +94,12 @@ void vm_request_shutdown(int status)
     if (!requests.shutdown) {
         requests.shutdown = true;
         requests.status = status;
-        log_printf(LOG_RESET, "shutdown requested, status %d\n", status);
+        if (cpu_icount_enabled()) {
+            log_printf(LOG_RESET, "shutdown requested, status %d, after %" PRIu64 " instructions\n",
+                       status, cpu_instructions(NULL));
+        } else {
+            log_printf(LOG_RESET, "shutdown requested, status %d\n", status);
+        }
     }
     g_mutex_unlock(&lock);
     end_turns();

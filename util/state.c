@@ -7,7 +7,8 @@
 static int64_t (*timer_deadline)(const void *timer);
 static void (*timer_set_deadline)(void *timer, int64_t deadline);
 
-void state_set_timer_access(int64_t (*deadline)(const void *timer), void (*set)(void *timer, int64_t deadline))
+void state_set_timer_access(int64_t (*deadline)(const void *timer),
+                            void (*set)(void *timer, int64_t deadline))
 {
     timer_deadline = deadline;
     timer_set_deadline = set;
@@ -150,7 +151,8 @@ size_t state_size(const StateField *fields)
     return size;
 }
 
-bool state_load(void *object, const StateField *fields, const uint8_t *data, size_t len, GError **error)
+bool state_load(void *object, const StateField *fields, const uint8_t *data, size_t len,
+                GError **error)
 {
     const StateField *last = fields;
     size_t size = state_size(fields);
@@ -159,7 +161,8 @@ bool state_load(void *object, const StateField *fields, const uint8_t *data, siz
         last = f;
     }
     if (len != size) {
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s: the state has %zu bytes, %zu were expected",
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+                    "%s: the state has %zu bytes, %zu were expected",
                     last->name ? last->name : "(no fields)", len, size);
         return false;
     }

@@ -3,7 +3,7 @@
 #include "hw/core/device.h"
 #include <string.h>
 
-static GPtrArray *buses;            /* of HwBus *, in the order of their making */
+static GPtrArray *buses; /* of HwBus *, in the order of their making */
 
 HwBus *hw_bus_new(HwDevice *owner, const char *type, const char *name, unsigned max_children)
 {

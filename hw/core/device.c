@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The device base class: properties from tables, realization, regions and interrupt outputs, reset from the state table, and the list
- * of all realized devices that reset, device tree and "info qtree" go through.
+ * The device base class: properties from tables, realization, regions and interrupt outputs, reset
+ * from the state table, and the list of all realized devices that reset, device tree and "info
+ * qtree" go through.
  *
- * A property lives in its field of the device's struct; GObject's view of it reads and writes the same field. Back ends are looked up
- * when the property is set: all -chardev and -drive options come before the devices.
+ * A property lives in its field of the device's struct; GObject's view of it reads and writes the
+ * same field. Back ends are looked up when the property is set: all -chardev and -drive options
+ * come before the devices.
  */
 #include "hw/core/device.h"
 #include <inttypes.h>
@@ -17,7 +19,7 @@
 
 G_DEFINE_ABSTRACT_TYPE(HwDevice, hw_device, G_TYPE_OBJECT)
 
-static GPtrArray *realized;         /* of HwDevice *, not references */
+static GPtrArray *realized; /* of HwDevice *, not references */
 
 /* ---- Properties ---- */
 
@@ -154,7 +156,8 @@ static GParamSpec *prop_pspec(const HwProp *prop)
     case HW_PROP_DRIVE:
         return g_param_spec_pointer(prop->name, NULL, prop->desc, flags);
     default:
-        return g_param_spec_uint64(prop->name, NULL, prop->desc, prop->min, prop_max(prop), prop->def, flags);
+        return g_param_spec_uint64(prop->name, NULL, prop->desc, prop->min, prop_max(prop),
+                                   prop->def, flags);
     }
 }
 
@@ -170,9 +173,11 @@ void hw_device_class_bind_props(HwDeviceClass *klass, const HwProp *props)
     }
 }
 
-static bool prop_error(GError **error, const HwDeviceClass *dc, const char *name, const char *format, ...) G_GNUC_PRINTF(4, 5);
+static bool prop_error(GError **error, const HwDeviceClass *dc, const char *name,
+                       const char *format, ...) G_GNUC_PRINTF(4, 5);
 
-static bool prop_error(GError **error, const HwDeviceClass *dc, const char *name, const char *format, ...)
+static bool prop_error(GError **error, const HwDeviceClass *dc, const char *name,
+                       const char *format, ...)
 {
     g_autofree char *text = NULL;
     va_list args;
@@ -180,7 +185,8 @@ static bool prop_error(GError **error, const HwDeviceClass *dc, const char *name
     va_start(args, format);
     text = g_strdup_vprintf(format, args);
     va_end(args);
-    g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "%s: %s: %s", dc->model, name, text);
+    g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "%s: %s: %s", dc->model, name,
+                text);
     return false;
 }
 
@@ -201,7 +207,8 @@ static const HwProp *find_prop(const HwDeviceClass *dc, const char *name, GError
     return NULL;
 }
 
-static bool parse_number(const HwDeviceClass *dc, const HwProp *prop, const char *text, uint64_t *value, GError **error)
+static bool parse_number(const HwDeviceClass *dc, const HwProp *prop, const char *text,
+                         uint64_t *value, GError **error)
 {
     bool flag = false, ok;
 
@@ -216,7 +223,8 @@ static bool parse_number(const HwDeviceClass *dc, const HwProp *prop, const char
         ok = keyval_parse_uint(text, value);
     }
     if (!ok || *value < prop->min || *value > prop_max(prop)) {
-        return prop_error(error, dc, prop->name, "'%s' is not a number from %" PRIu64 " to %" PRIu64, text, prop->min,
+        return prop_error(error, dc, prop->name,
+                          "'%s' is not a number from %" PRIu64 " to %" PRIu64, text, prop->min,
                           prop_max(prop));
     }
     return true;
@@ -246,9 +254,11 @@ bool hw_device_set_prop(HwDevice *dev, const char *name, const char *value, GErr
         set_string(dev, prop, value);
         return true;
     }
-    back_end = prop->type == HW_PROP_CHARDEV ? (void *)chardev_find(value) : (void *)block_find(value);
+    back_end =
+        prop->type == HW_PROP_CHARDEV ? (void *)chardev_find(value) : (void *)block_find(value);
     if (!back_end) {
-        return prop_error(error, dc, name, "no %s has the id '%s'", prop->type == HW_PROP_CHARDEV ? "-chardev" : "-drive", value);
+        return prop_error(error, dc, name, "no %s has the id '%s'",
+                          prop->type == HW_PROP_CHARDEV ? "-chardev" : "-drive", value);
     }
     *(void **)prop_field(dev, prop) = back_end;
     return true;
@@ -420,9 +430,11 @@ void hw_devices_fdt(HwFdt *fdt)
 static void print_prop(HwDevice *dev, const HwProp *p, GString *out)
 {
     if (p->type == HW_PROP_BOOL) {
-        g_string_append_printf(out, "    %s = %s\n", p->name, get_number(dev, p) ? "true" : "false");
+        g_string_append_printf(out, "    %s = %s\n", p->name,
+                               get_number(dev, p) ? "true" : "false");
     } else if (is_number(p)) {
-        g_string_append_printf(out, "    %s = %" PRIu64 " (%#" PRIx64 ")\n", p->name, get_number(dev, p), get_number(dev, p));
+        g_string_append_printf(out, "    %s = %" PRIu64 " (%#" PRIx64 ")\n", p->name,
+                               get_number(dev, p), get_number(dev, p));
     } else if (p->type == HW_PROP_STRING) {
         const char *text = *(char **)prop_field(dev, p);
 
@@ -432,7 +444,8 @@ static void print_prop(HwDevice *dev, const HwProp *p, GString *out)
 
         g_string_append_printf(out, "    %s = \"%s\"\n", p->name, blk ? block_file(blk) : "");
     } else {
-        g_string_append_printf(out, "    %s = %s\n", p->name, *(void **)prop_field(dev, p) ? "connected" : "none");
+        g_string_append_printf(out, "    %s = %s\n", p->name,
+                               *(void **)prop_field(dev, p) ? "connected" : "none");
     }
 }
 
@@ -441,13 +454,15 @@ static void print_one(HwDevice *dev, void *opaque)
     HwDeviceClass *dc = HW_DEVICE_GET_CLASS(dev);
     GString *out = opaque;
 
-    g_string_append_printf(out, "dev: %s, id \"%s\", bus %s\n", dc->model, dev->id ? dev->id : "", dev->bus ? dev->bus->name : "main");
+    g_string_append_printf(out, "dev: %s, id \"%s\", bus %s\n", dc->model, dev->id ? dev->id : "",
+                           dev->bus ? dev->bus->name : "main");
     for (const HwProp *p = dc->props; p && p->name; p++) {
         print_prop(dev, p, out);
     }
     for (unsigned i = 0; i < dev->n_regions; i++) {
         if (dev->regions[i]->container) {
-            g_string_append_printf(out, "    mmio %016" PRIx64 "/%016" PRIx64 "\n", dev->addr[i], dev->regions[i]->size);
+            g_string_append_printf(out, "    mmio %016" PRIx64 "/%016" PRIx64 "\n", dev->addr[i],
+                                   dev->regions[i]->size);
         }
     }
     for (unsigned i = 0; i < dev->n_irqs; i++) {

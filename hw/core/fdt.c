@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Device trees as a tree in memory that libfdt's sequential writer packs. Nodes keep the order in which they were made (guests
- * probe in that order), which libfdt's own editing does not. Setting a property again replaces it.
+ * Device trees as a tree in memory that libfdt's sequential writer packs. Nodes keep the order in
+ * which they were made (guests probe in that order), which libfdt's own editing does not. Setting a
+ * property again replaces it.
  */
 #include "hw/core/fdt.h"
 #include <libfdt.h>
@@ -15,18 +16,20 @@ typedef struct FdtProp {
 } FdtProp;
 
 typedef struct FdtNode {
-    char *name;                     /* "serial@10000000"; the root's is "" */
-    GPtrArray *props;               /* of FdtProp * */
-    GPtrArray *children;            /* of FdtNode * */
+    char *name;          /* "serial@10000000"; the root's is "" */
+    GPtrArray *props;    /* of FdtProp * */
+    GPtrArray *children; /* of FdtNode * */
 } FdtNode;
 
-typedef struct FdtReservation { uint64_t addr, size; } FdtReservation;
+typedef struct FdtReservation {
+    uint64_t addr, size;
+} FdtReservation;
 
 struct HwFdt {
     FdtNode *root;
     uint32_t last_phandle;
-    uint32_t intc;                  /* phandle of the platform interrupt controller, 0: not named yet */
-    GArray *reservations;           /* of FdtReservation */
+    uint32_t intc;        /* phandle of the platform interrupt controller, 0: not named yet */
+    GArray *reservations; /* of FdtReservation */
 };
 
 /* ---- The tree ---- */
@@ -159,7 +162,8 @@ void hw_fdt_set_bytes(HwFdt *fdt, const char *path, const char *prop, const void
     node_set(find_node(fdt, path, true), prop, data, len);
 }
 
-void hw_fdt_set_cells(HwFdt *fdt, const char *path, const char *prop, unsigned n, const uint32_t *cells)
+void hw_fdt_set_cells(HwFdt *fdt, const char *path, const char *prop, unsigned n,
+                      const uint32_t *cells)
 {
     g_autofree uint32_t *be = g_new(uint32_t, n);
 
@@ -183,7 +187,8 @@ void hw_fdt_set_u64(HwFdt *fdt, const char *path, const char *prop, uint64_t val
 
 void hw_fdt_set_reg(HwFdt *fdt, const char *path, uint64_t addr, uint64_t size)
 {
-    uint32_t cells[4] = { (uint32_t)(addr >> 32), (uint32_t)addr, (uint32_t)(size >> 32), (uint32_t)size };
+    uint32_t cells[4] = { (uint32_t)(addr >> 32), (uint32_t)addr, (uint32_t)(size >> 32),
+                          (uint32_t)size };
 
     hw_fdt_set_cells(fdt, path, "reg", 4, cells);
 }
@@ -256,7 +261,8 @@ static int pack_node(void *blob, const FdtNode *node)
     for (unsigned i = 0; !err && i < node->props->len; i++) {
         FdtProp *prop = g_ptr_array_index(node->props, i);
 
-        err = fdt_property(blob, prop->name, g_bytes_get_data(prop->value, NULL), (int)g_bytes_get_size(prop->value));
+        err = fdt_property(blob, prop->name, g_bytes_get_data(prop->value, NULL),
+                           (int)g_bytes_get_size(prop->value));
     }
     for (unsigned i = 0; !err && i < node->children->len; i++) {
         err = pack_node(blob, g_ptr_array_index(node->children, i));
@@ -300,7 +306,8 @@ static void note_phandle(HwFdt *fdt, const char *name, const void *value, int le
     if (len == 4 && (!strcmp(name, "phandle") || !strcmp(name, "linux,phandle"))) {
         uint32_t phandle = fdt32_ld(value);
 
-        fdt->last_phandle = phandle < UINT32_MAX - 1 ? MAX(fdt->last_phandle, phandle) : fdt->last_phandle;
+        fdt->last_phandle =
+            phandle < UINT32_MAX - 1 ? MAX(fdt->last_phandle, phandle) : fdt->last_phandle;
     }
 }
 
@@ -308,7 +315,8 @@ static bool parse_props(HwFdt *fdt, FdtNode *node, const void *blob, int offset)
 {
     int at;
 
-    fdt_for_each_property_offset(at, blob, offset) {
+    fdt_for_each_property_offset(at, blob, offset)
+    {
         const char *name;
         int len;
         const void *value = fdt_getprop_by_offset(blob, at, &name, &len);
@@ -329,7 +337,8 @@ static bool parse_node(HwFdt *fdt, FdtNode *node, const void *blob, int offset, 
     if (depth > MAX_DEPTH || !parse_props(fdt, node, blob, offset)) {
         return false;
     }
-    fdt_for_each_subnode(child, blob, offset) {
+    fdt_for_each_subnode(child, blob, offset)
+    {
         int len;
         const char *name = fdt_get_name(blob, child, &len);
         FdtNode *made;
@@ -365,7 +374,8 @@ HwFdt *hw_fdt_parse(const char *what, const void *blob, size_t size, GError **er
         }
     }
     if (!parse_node(fdt, fdt->root, blob, 0, 0)) {
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s: not a device tree blob: malformed node", what);
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+                    "%s: not a device tree blob: malformed node", what);
         g_clear_pointer(&fdt, hw_fdt_free);
     }
     return fdt;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Building a device tree: a thin, growing wrapper over libfdt that devices write their nodes with. Values are big-endian cells as the
- * Devicetree Specification has them. A node is named by its path.
+ * Building a device tree: a thin, growing wrapper over libfdt that devices write their nodes with.
+ * Values are big-endian cells as the Devicetree Specification has them. A node is named by its
+ * path.
  */
 #ifndef HW_CORE_FDT_H
 #define HW_CORE_FDT_H
@@ -22,7 +23,8 @@ HwFdt *hw_fdt_parse(const char *what, const void *blob, size_t size, GError **er
 void hw_fdt_free(HwFdt *fdt);
 /* Makes the node (and the missing ones above it). */
 void hw_fdt_add_node(HwFdt *fdt, const char *path);
-void hw_fdt_set_cells(HwFdt *fdt, const char *path, const char *prop, unsigned n, const uint32_t *cells);
+void hw_fdt_set_cells(HwFdt *fdt, const char *path, const char *prop, unsigned n,
+                      const uint32_t *cells);
 void hw_fdt_set_cell(HwFdt *fdt, const char *path, const char *prop, uint32_t cell);
 void hw_fdt_set_u64(HwFdt *fdt, const char *path, const char *prop, uint64_t value);
 /* reg = <addr-hi addr-lo size-hi size-lo>. */
@@ -34,7 +36,8 @@ void hw_fdt_set_bytes(HwFdt *fdt, const char *path, const char *prop, const void
 void hw_fdt_set_empty(HwFdt *fdt, const char *path, const char *prop);
 /* The phandle of a node, given on first use. */
 uint32_t hw_fdt_phandle(HwFdt *fdt, const char *path);
-/* interrupt-parent and interrupts of a device on the machine's platform interrupt controller (hw_fdt_set_intc names it). */
+/* interrupt-parent and interrupts of a device on the machine's platform interrupt controller
+ * (hw_fdt_set_intc names it). */
 void hw_fdt_set_intc(HwFdt *fdt, const char *path);
 void hw_fdt_set_interrupt(HwFdt *fdt, const char *path, uint32_t irq);
 /* The bytes of a property, or NULL: node or property is not there. Valid until it is set again. */

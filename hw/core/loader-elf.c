@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * ELF executables of 32 and 64 bits: loading segments, finding symbols and sections. Nothing in a file is believed: every offset and
- * count is checked against the file's size before use.
+ * ELF executables of 32 and 64 bits: loading segments, finding symbols and sections. Nothing in a
+ * file is believed: every offset and count is checked against the file's size before use.
  */
 #include "hw/core/loader.h"
 #include <elf.h>
@@ -17,8 +17,14 @@ typedef struct ElfHeader {
     uint64_t entry, phoff, shoff;
 } ElfHeader;
 
-typedef struct ElfSegment { uint64_t offset, vaddr, paddr, filesz, memsz; uint32_t type; } ElfSegment;
-typedef struct ElfSection { uint64_t addr, offset, size, entsize; uint32_t name, type, link; } ElfSection;
+typedef struct ElfSegment {
+    uint64_t offset, vaddr, paddr, filesz, memsz;
+    uint32_t type;
+} ElfSegment;
+typedef struct ElfSection {
+    uint64_t addr, offset, size, entsize;
+    uint32_t name, type, link;
+} ElfSection;
 
 static bool elf_error(GError **error, const LoaderFile *file, const char *why)
 {
@@ -46,19 +52,22 @@ static bool read_header(const LoaderFile *file, ElfHeader *h)
     Elf32_Ehdr e32;
     Elf64_Ehdr e64;
 
-    if (!loader_is_elf(file) || !take(file, 0, &e32, sizeof(e32)) || e32.e_ident[EI_DATA] != ELFDATA2LSB) {
+    if (!loader_is_elf(file) || !take(file, 0, &e32, sizeof(e32)) ||
+        e32.e_ident[EI_DATA] != ELFDATA2LSB) {
         return false;
     }
     if (e32.e_ident[EI_CLASS] == ELFCLASS32) {
-        *h = (ElfHeader){ false, e32.e_type, e32.e_machine, e32.e_phnum, e32.e_phentsize, e32.e_shnum, e32.e_shentsize,
-                          e32.e_shstrndx, e32.e_entry, e32.e_phoff, e32.e_shoff };
+        *h = (ElfHeader){ false,           e32.e_type,  e32.e_machine,   e32.e_phnum,
+                          e32.e_phentsize, e32.e_shnum, e32.e_shentsize, e32.e_shstrndx,
+                          e32.e_entry,     e32.e_phoff, e32.e_shoff };
         return true;
     }
     if (e32.e_ident[EI_CLASS] != ELFCLASS64 || !take(file, 0, &e64, sizeof(e64))) {
         return false;
     }
-    *h = (ElfHeader){ true, e64.e_type, e64.e_machine, e64.e_phnum, e64.e_phentsize, e64.e_shnum, e64.e_shentsize,
-                      e64.e_shstrndx, e64.e_entry, e64.e_phoff, e64.e_shoff };
+    *h = (ElfHeader){ true,        e64.e_type,      e64.e_machine,  e64.e_phnum, e64.e_phentsize,
+                      e64.e_shnum, e64.e_shentsize, e64.e_shstrndx, e64.e_entry, e64.e_phoff,
+                      e64.e_shoff };
     return true;
 }
 
@@ -80,13 +89,16 @@ static bool read_segment(const LoaderFile *file, const ElfHeader *h, unsigned i,
         if (h->phentsize < sizeof(p64) || !take(file, at, &p64, sizeof(p64))) {
             return false;
         }
-        *s = (ElfSegment){ p64.p_offset, p64.p_vaddr, p64.p_paddr, p64.p_filesz, p64.p_memsz, p64.p_type };
+        *s = (ElfSegment){ p64.p_offset, p64.p_vaddr, p64.p_paddr,
+                           p64.p_filesz, p64.p_memsz, p64.p_type };
         return true;
     }
     if (h->phentsize < sizeof(p32) || !take(file, at, &p32, sizeof(p32))) {
         return false;
     }
-    *s = (ElfSegment){ p32.p_offset, p32.p_vaddr, p32.p_paddr, p32.p_filesz, p32.p_memsz, p32.p_type };
+    *s = (ElfSegment){
+        p32.p_offset, p32.p_vaddr, p32.p_paddr, p32.p_filesz, p32.p_memsz, p32.p_type
+    };
     return true;
 }
 
@@ -103,27 +115,32 @@ static bool read_section(const LoaderFile *file, const ElfHeader *h, unsigned i,
         if (h->shentsize < sizeof(s64) || !take(file, at, &s64, sizeof(s64))) {
             return false;
         }
-        *s = (ElfSection){ s64.sh_addr, s64.sh_offset, s64.sh_size, s64.sh_entsize, s64.sh_name, s64.sh_type, s64.sh_link };
+        *s = (ElfSection){ s64.sh_addr, s64.sh_offset, s64.sh_size, s64.sh_entsize,
+                           s64.sh_name, s64.sh_type,   s64.sh_link };
         return true;
     }
     if (h->shentsize < sizeof(s32) || !take(file, at, &s32, sizeof(s32))) {
         return false;
     }
-    *s = (ElfSection){ s32.sh_addr, s32.sh_offset, s32.sh_size, s32.sh_entsize, s32.sh_name, s32.sh_type, s32.sh_link };
+    *s = (ElfSection){ s32.sh_addr, s32.sh_offset, s32.sh_size, s32.sh_entsize,
+                       s32.sh_name, s32.sh_type,   s32.sh_link };
     return true;
 }
 
 /* ---- Loading ---- */
 
-static bool check_header(const LoaderFile *file, const ElfHeader *h, unsigned machine, unsigned bits, GError **error)
+static bool check_header(const LoaderFile *file, const ElfHeader *h, unsigned machine,
+                         unsigned bits, GError **error)
 {
     if (h->machine != machine) {
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s: an ELF file for another processor (machine number %u, not %u)",
-                    file->name, h->machine, machine);
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+                    "%s: an ELF file for another processor (machine number %u, not %u)", file->name,
+                    h->machine, machine);
         return false;
     }
     if (h->is_64 != (bits == 64)) {
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s: a %d-bit ELF file, but the CPU has %u bits", file->name,
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+                    "%s: a %d-bit ELF file, but the CPU has %u bits", file->name,
                     h->is_64 ? 64 : 32, bits);
         return false;
     }
@@ -136,7 +153,8 @@ static bool check_header(const LoaderFile *file, const ElfHeader *h, unsigned ma
     return true;
 }
 
-static bool load_segment(const LoaderFile *file, const ElfSegment *s, uint64_t bias, LoaderElf *out, GError **error)
+static bool load_segment(const LoaderFile *file, const ElfSegment *s, uint64_t bias, LoaderElf *out,
+                         GError **error)
 {
     uint64_t addr = s->paddr + bias;
     uint8_t *data;
@@ -178,7 +196,8 @@ static uint64_t choose_bias(const LoaderFile *file, const ElfHeader *h, uint64_t
     return h->type == ET_DYN && low == 0 ? base : 0;
 }
 
-bool loader_load_elf(const LoaderFile *file, unsigned machine, unsigned bits, uint64_t base, LoaderElf *out, GError **error)
+bool loader_load_elf(const LoaderFile *file, unsigned machine, unsigned bits, uint64_t base,
+                     LoaderElf *out, GError **error)
 {
     bool entry_is_virtual = false;
     ElfHeader h;
@@ -216,20 +235,24 @@ bool loader_load_elf(const LoaderFile *file, unsigned machine, unsigned bits, ui
 /* ---- Symbols and sections ---- */
 
 /* The string at @offset of the string table is @name. */
-static bool string_is(const LoaderFile *file, const ElfSection *strings, uint64_t offset, const char *name)
+static bool string_is(const LoaderFile *file, const ElfSection *strings, uint64_t offset,
+                      const char *name)
 {
     size_t len = strlen(name) + 1;
 
-    return offset < strings->size && len <= strings->size - offset && strings->offset <= file->size &&
-           strings->size <= file->size - strings->offset && !memcmp(file->data + strings->offset + offset, name, len);
+    return offset < strings->size && len <= strings->size - offset &&
+           strings->offset <= file->size && strings->size <= file->size - strings->offset &&
+           !memcmp(file->data + strings->offset + offset, name, len);
 }
 
-static bool find_in_table(const LoaderFile *file, const ElfHeader *h, const ElfSection *table, const char *name, uint64_t *value)
+static bool find_in_table(const LoaderFile *file, const ElfHeader *h, const ElfSection *table,
+                          const char *name, uint64_t *value)
 {
     size_t size = h->is_64 ? sizeof(Elf64_Sym) : sizeof(Elf32_Sym);
     ElfSection strings;
 
-    if (!read_section(file, h, table->link, &strings) || table->offset > file->size || table->size > file->size - table->offset) {
+    if (!read_section(file, h, table->link, &strings) || table->offset > file->size ||
+        table->size > file->size - table->offset) {
         return false;
     }
     for (uint64_t at = table->offset; at + size <= table->offset + table->size; at += size) {
@@ -259,7 +282,8 @@ bool loader_elf_symbol(const LoaderFile *file, const char *name, uint64_t *value
         return false;
     }
     for (unsigned i = 0; i < h.shnum; i++) {
-        if (read_section(file, &h, i, &s) && s.type == SHT_SYMTAB && find_in_table(file, &h, &s, name, value)) {
+        if (read_section(file, &h, i, &s) && s.type == SHT_SYMTAB &&
+            find_in_table(file, &h, &s, name, value)) {
             return true;
         }
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Compressed and wrapped kernels: gzip files, and Linux's EFI zboot images (a PE program that holds the compressed kernel: "MZ", "zimg"
- * at 4, offset and size of the payload at 8 and 12, the compression's name at 24). What comes out is the plain image.
+ * Compressed and wrapped kernels: gzip files, and Linux's EFI zboot images (a PE program that holds
+ * the compressed kernel: "MZ", "zimg" at 4, offset and size of the payload at 8 and 12, the
+ * compression's name at 24). What comes out is the plain image.
  */
 #include "hw/core/loader.h"
 #include <gio/gio.h>
@@ -23,8 +24,8 @@ static bool too_large(GError **error, const LoaderFile *file, uint64_t max)
 {
     g_autofree char *room = size_format(max);
 
-    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s: uncompressed it is larger than the guest's memory (%s)", file->name,
-                room);
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+                "%s: uncompressed it is larger than the guest's memory (%s)", file->name, room);
     return false;
 }
 
@@ -49,8 +50,8 @@ static bool gunzip(LoaderFile *file, size_t offset, size_t size, uint64_t max, G
     while (result != G_CONVERTER_FINISHED) {
         gsize used = 0, made = 0;
 
-        result = g_converter_convert(G_CONVERTER(zlib), file->data + offset, size, chunk, CHUNK, G_CONVERTER_INPUT_AT_END, &used,
-                                     &made, NULL);
+        result = g_converter_convert(G_CONVERTER(zlib), file->data + offset, size, chunk, CHUNK,
+                                     G_CONVERTER_INPUT_AT_END, &used, &made, NULL);
         if (result == G_CONVERTER_ERROR) {
             return unwrap_error(error, file, "its gzip data are broken or truncated");
         }
@@ -96,7 +97,8 @@ static bool unzstd(LoaderFile *file, size_t offset, size_t size, uint64_t max, G
 #else
 static bool unzstd(LoaderFile *file, size_t offset, size_t size, uint64_t max, GError **error)
 {
-    return unwrap_error(error, file, "is compressed with zstd, which this program was built without");
+    return unwrap_error(error, file,
+                        "is compressed with zstd, which this program was built without");
 }
 #endif
 
@@ -110,7 +112,8 @@ static uint32_t le32_at(const LoaderFile *file, size_t offset)
 
 static bool is_zboot(const LoaderFile *file)
 {
-    return file->size >= ZBOOT_HEADER && !memcmp(file->data, "MZ", 2) && !memcmp(file->data + 4, "zimg", 4);
+    return file->size >= ZBOOT_HEADER && !memcmp(file->data, "MZ", 2) &&
+           !memcmp(file->data + 4, "zimg", 4);
 }
 
 static bool unwrap_zboot(LoaderFile *file, uint64_t max, GError **error)
@@ -120,7 +123,9 @@ static bool unwrap_zboot(LoaderFile *file, uint64_t max, GError **error)
     g_autofree char *shown = g_strescape(type, NULL);
 
     if (offset > file->size || size > file->size - offset) {
-        return unwrap_error(error, file, "bad EFI zboot image: its payload lies outside the file (it may be truncated)");
+        return unwrap_error(
+            error, file,
+            "bad EFI zboot image: its payload lies outside the file (it may be truncated)");
     }
     if (g_str_has_prefix(type, "gzip")) {
         return gunzip(file, offset, size, max, error);
@@ -128,15 +133,17 @@ static bool unwrap_zboot(LoaderFile *file, uint64_t max, GError **error)
     if (g_str_has_prefix(type, "zstd")) {
         return unzstd(file, offset, size, max, error);
     }
-    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
-                "%s: EFI zboot image with unsupported compression '%s' (gzip and zstd are supported)", file->name, shown);
+    g_set_error(
+        error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+        "%s: EFI zboot image with unsupported compression '%s' (gzip and zstd are supported)",
+        file->name, shown);
     return false;
 }
 
 bool loader_unwrap(LoaderFile *file, uint64_t max, bool *changed, GError **error)
 {
     *changed = false;
-    max = MIN(max, G_MAXUINT / 2);  /* of a GByteArray */
+    max = MIN(max, G_MAXUINT / 2); /* of a GByteArray */
     for (unsigned layer = 0; layer < MAX_LAYERS; layer++) {
         if (is_zboot(file)) {
             if (!unwrap_zboot(file, max, error)) {

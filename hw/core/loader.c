@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Files and blobs: reading guest images, finding data files, and the list of what every reset writes into guest memory.
+ * Files and blobs: reading guest images, finding data files, and the list of what every reset
+ * writes into guest memory.
  */
 #include "hw/core/loader.h"
 #include <errno.h>
@@ -20,7 +21,7 @@ typedef struct Blob {
     uint64_t zeroes;
 } Blob;
 
-static GPtrArray *blobs;            /* of Blob * */
+static GPtrArray *blobs; /* of Blob * */
 
 /* ---- Files ---- */
 
@@ -48,13 +49,15 @@ static bool check_size(const char *name, const struct stat *st, uint64_t max, GE
     g_autofree char *limit = size_format(max), *size = size_format((uint64_t)st->st_size);
 
     if (!S_ISREG(st->st_mode)) {
-        return file_error(error, name, S_ISDIR(st->st_mode) ? "is a directory" : "is not a regular file");
+        return file_error(error, name,
+                          S_ISDIR(st->st_mode) ? "is a directory" : "is not a regular file");
     }
     if (st->st_size == 0) {
         return file_error(error, name, "is empty");
     }
     if ((uint64_t)st->st_size > max) {
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s: has %s, there is room for %s", name, size, limit);
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+                    "%s: has %s, there is room for %s; give more with -m", name, size, limit);
         return false;
     }
     return true;
@@ -74,7 +77,8 @@ static bool read_all(int fd, LoaderFile *file, GError **error)
             continue;
         }
         if (n <= 0) {
-            return file_error(error, file->name, n < 0 ? g_strerror(errno) : "became shorter while it was read");
+            return file_error(error, file->name,
+                              n < 0 ? g_strerror(errno) : "became shorter while it was read");
         }
         at += (size_t)n;
     }
@@ -128,7 +132,8 @@ static char *find_in(const char *dir, const char *name)
 char *loader_find_data(const char *name, const char *const *dirs, const char *const *system_dirs)
 {
     const char *guests = g_getenv("MENURA_GUESTS");
-    g_autofree char *cache = guests ? g_strdup(guests) : g_build_filename(g_get_home_dir(), ".cache", "menura", NULL);
+    g_autofree char *cache =
+        guests ? g_strdup(guests) : g_build_filename(g_get_user_cache_dir(), "menura", NULL);
     g_autofree char *program = g_file_read_link("/proc/self/exe", NULL);
     g_autofree char *beside = program ? g_path_get_dirname(program) : g_strdup(".");
     g_autofree char *share = g_build_filename(beside, "..", "share", "menura", NULL);
@@ -186,28 +191,32 @@ static const Blob *find_overlap(uint64_t addr, uint64_t last)
     return NULL;
 }
 
-static bool check_place(const char *name, uint64_t addr, size_t size, uint64_t zeroes, GError **error)
+static bool check_place(const char *name, uint64_t addr, size_t size, uint64_t zeroes,
+                        GError **error)
 {
     uint64_t len = size + zeroes, last = addr + len - 1;
     const Blob *other;
 
     if (len < zeroes || last < addr || !is_memory(addr, last)) {
         g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
-                    "%s: needs %#" PRIx64 " bytes at address %#" PRIx64 ", which is not all memory of this machine%s", name, len,
-                    addr, is_memory(addr, addr) ? " (more with -m)" : "");
+                    "%s: needs %#" PRIx64 " bytes at address %#" PRIx64
+                    ", which is not all memory of this machine%s",
+                    name, len, addr, is_memory(addr, addr) ? " (more with -m)" : "");
         return false;
     }
     other = find_overlap(addr, last);
     if (other) {
         g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
-                    "%s: at %#" PRIx64 "-%#" PRIx64 " it overlaps %s at %#" PRIx64 "-%#" PRIx64, name, addr, last, other->name,
-                    other->addr, other->addr + other->size + other->zeroes - 1);
+                    "%s: at %#" PRIx64 "-%#" PRIx64 " it overlaps %s at %#" PRIx64 "-%#" PRIx64,
+                    name, addr, last, other->name, other->addr,
+                    other->addr + other->size + other->zeroes - 1);
         return false;
     }
     return true;
 }
 
-bool loader_add_blob(const char *name, uint64_t addr, uint8_t *data, size_t size, uint64_t zeroes, GError **error)
+bool loader_add_blob(const char *name, uint64_t addr, uint8_t *data, size_t size, uint64_t zeroes,
+                     GError **error)
 {
     Blob *blob;
 

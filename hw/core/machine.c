@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What all machines share: the -M option, checks of -m and -smp, CPUs, the steps of making and booting a machine, and reset.
+ * What all machines share: the -M option, checks of -m and -smp, CPUs, the steps of making and
+ * booting a machine, and reset.
  */
 #include "hw/core/machine.h"
 #include <inttypes.h>
@@ -12,10 +13,10 @@
 #include "util/keyval.h"
 #include "util/size.h"
 
-#define MAX_RAM_32 (2ull << 30)     /* for CPUs of 32 bits, whose address space devices share */
+#define MAX_RAM_32 (2ull << 30) /* for CPUs of 32 bits, whose address space devices share */
 
 enum {
-    POOL_SLACK = 8 << 20,           /* for the alignment of regions in the RAM pool */
+    POOL_SLACK = 8 << 20, /* for the alignment of regions in the RAM pool */
     RAM_GRANULE = 4096,
 };
 
@@ -121,12 +122,13 @@ void hw_machine_list_props(const HwMachineClass *mc, GString *out)
 
 /* ---- Making ---- */
 
-static bool size_error(const HwMachineClass *mc, uint64_t size, const char *relation, uint64_t limit, GError **error)
+static bool size_error(const HwMachineClass *mc, uint64_t size, const char *relation,
+                       uint64_t limit, GError **error)
 {
     g_autofree char *asked = size_format(size), *bound = size_format(limit);
 
-    g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-m: %s: machine %s takes %s %s", asked, mc->name, relation,
-                bound);
+    g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-m: %s: machine %s takes %s %s",
+                asked, mc->name, relation, bound);
     return false;
 }
 
@@ -134,13 +136,15 @@ bool hw_machine_memory_limit(HwMachine *machine, uint64_t *max, GError **error)
 {
     const HwMachineClass *mc = HW_MACHINE_GET_CLASS(machine);
     HwMachineConfig *config = &machine->config;
-    uint64_t max_ram = machine->target->address_bits == 32 ? MIN(mc->max_ram, MAX_RAM_32) : mc->max_ram;
+    uint64_t max_ram =
+        machine->target->address_bits == 32 ? MIN(mc->max_ram, MAX_RAM_32) : mc->max_ram;
 
     config->n_cpus = config->n_cpus ? config->n_cpus : 1;
     config->ram_size = config->ram_size ? config->ram_size : mc->default_ram;
     if (config->n_cpus > mc->max_cpus) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-smp %u: machine %s has at most %u CPUs", config->n_cpus,
-                    mc->name, mc->max_cpus);
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "-smp %u: machine %s has at most %u CPUs", config->n_cpus, mc->name,
+                    mc->max_cpus);
         return false;
     }
     if (config->ram_size > max_ram) {
@@ -203,11 +207,13 @@ static bool write_dtb(HwMachine *machine, GError **error)
     size_t size;
 
     if (!machine->fdt) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-M: dumpdtb: this machine has no device tree");
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "-M: dumpdtb: this machine has no device tree");
         return false;
     }
     blob = hw_fdt_pack(machine->fdt, &size);
-    if (!g_file_set_contents_full(machine->dumpdtb, (char *)blob, (gssize)size, G_FILE_SET_CONTENTS_NONE, 0666, error)) {
+    if (!g_file_set_contents_full(machine->dumpdtb, (char *)blob, (gssize)size,
+                                  G_FILE_SET_CONTENTS_NONE, 0666, error)) {
         g_prefix_error(error, "-M: dumpdtb: ");
         return false;
     }

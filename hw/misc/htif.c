@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * HTIF: the guest writes a command to tohost (device in bits 63-56, command in 55-48, payload below) and reads answers in fromhost. Device 0
- * ends the run (payload odd: status in payload >> 1) or points to a system call of the proxy kernel's convention, of which
- * exit and writes to the console are served. Device 1 is the console: 0 reads a character, 1 writes one.
+ * HTIF: the guest writes a command to tohost (device in bits 63-56, command in 55-48, payload
+ * below) and reads answers in fromhost. Device 0 ends the run (payload odd: status in payload >> 1)
+ * or points to a system call of the proxy kernel's convention, of which exit and writes to the
+ * console are served. Device 1 is the console: 0 reads a character, 1 writes one.
  *
- * Test suites write tohost in halves, and old ones only the low half over and over: a command is taken when the high
- * half comes, or when the low half comes a second time.
+ * Test suites write tohost in halves, and old ones only the low half over and over: a command is
+ * taken when the high half comes, or when the low half comes a second time.
  */
 #include "hw/misc/htif.h"
 #include <inttypes.h>
@@ -14,8 +15,15 @@
 #include "util/log.h"
 
 enum {
-    DEV_SYSCALL = 0, DEV_CONSOLE = 1, CMD_GETC = 0, CMD_PUTC = 1, ANSWER = 0x100,
-    SYS_WRITE = 64, SYS_EXIT = 93, MAX_WRITE = 64 << 10, FIFO = 64,
+    DEV_SYSCALL = 0,
+    DEV_CONSOLE = 1,
+    CMD_GETC = 0,
+    CMD_PUTC = 1,
+    ANSWER = 0x100,
+    SYS_WRITE = 64,
+    SYS_EXIT = 93,
+    MAX_WRITE = 64 << 10,
+    FIFO = 64,
 };
 
 typedef struct HwHtif {
@@ -23,13 +31,15 @@ typedef struct HwHtif {
     MemoryRegion tohost_mr, fromhost_mr;
     Chardev *chr;
     uint64_t tohost, fromhost;
-    bool low_written;               /* half a command is there */
+    bool low_written; /* half a command is there */
     bool wants_char;
     uint8_t fifo[FIFO];
     uint8_t fifo_len;
 } HwHtif;
 
-typedef struct HwHtifClass { HwDeviceClass parent; } HwHtifClass;
+typedef struct HwHtifClass {
+    HwDeviceClass parent;
+} HwHtifClass;
 
 G_DEFINE_TYPE(HwHtif, hw_htif, HW_TYPE_DEVICE)
 
@@ -62,7 +72,8 @@ static int64_t proxy_write(HwHtif *s, uint64_t addr, uint64_t len)
     return (int64_t)len;
 }
 
-/* A system call: eight words at @addr are the number and the arguments; the first becomes the result. */
+/* A system call: eight words at @addr are the number and the arguments; the first becomes the
+ * result. */
 static void proxy_syscall(HwHtif *s, uint64_t addr)
 {
     uint64_t words[4];
@@ -186,8 +197,12 @@ static void fromhost_write(void *opaque, uint64_t offset, uint64_t value, unsign
     }
 }
 
-static const MemoryRegionOps tohost_ops = { .read = tohost_read, .write = tohost_write, .min_access = 4, .max_access = 8 };
-static const MemoryRegionOps fromhost_ops = { .read = fromhost_read, .write = fromhost_write, .min_access = 4, .max_access = 8 };
+static const MemoryRegionOps tohost_ops = {
+    .read = tohost_read, .write = tohost_write, .min_access = 4, .max_access = 8
+};
+static const MemoryRegionOps fromhost_ops = {
+    .read = fromhost_read, .write = fromhost_write, .min_access = 4, .max_access = 8
+};
 
 static size_t console_room(void *opaque)
 {
@@ -238,7 +253,8 @@ static bool htif_post_load(HwDevice *dev, GError **error)
 static void htif_fdt(HwDevice *dev, HwFdt *fdt)
 {
     uint64_t tohost = dev->addr[0], fromhost = dev->addr[1];
-    uint32_t reg[] = { (uint32_t)(fromhost >> 32), (uint32_t)fromhost, 0, 8, (uint32_t)(tohost >> 32), (uint32_t)tohost, 0, 8 };
+    uint32_t reg[] = { (uint32_t)(fromhost >> 32), (uint32_t)fromhost, 0, 8,
+                       (uint32_t)(tohost >> 32),   (uint32_t)tohost,   0, 8 };
 
     hw_fdt_set_string(fdt, "/htif", "compatible", "ucb,htif0");
     hw_fdt_set_cells(fdt, "/htif", "reg", G_N_ELEMENTS(reg), reg);

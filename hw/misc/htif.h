@@ -8,7 +8,8 @@
 
 GType hw_htif_get_type(void);
 
-/* A host interface whose console is @chr (borrowed, may be NULL), not yet realized. Window 0 is tohost, window 1 fromhost. */
+/* A host interface whose console is @chr (borrowed, may be NULL), not yet realized. Window 0 is
+ * tohost, window 1 fromhost. */
 HwDevice *hw_htif_new(Chardev *chr);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The device tree of a RISC-V machine: the nodes that no device owns (root, chosen, memory, cpus), its place in memory, and what
- * the boot loader's part in it is (command line, initial RAM disk).
+ * The device tree of a RISC-V machine: the nodes that no device owns (root, chosen, memory, cpus),
+ * its place in memory, and what the boot loader's part in it is (command line, initial RAM disk).
  */
 #include "hw/riscv/boot.h"
 #include <inttypes.h>
@@ -70,7 +70,8 @@ static void write_seed(const RvBoot *boot, HwFdt *fdt)
 {
     uint32_t seed[SEED_WORDS] = { 0 };
 
-    if (boot->machine->config.icount || getrandom(seed, sizeof(seed), GRND_NONBLOCK) != (ssize_t)sizeof(seed)) {
+    if (boot->machine->config.icount ||
+        getrandom(seed, sizeof(seed), GRND_NONBLOCK) != (ssize_t)sizeof(seed)) {
         g_autoptr(GRand) rand = g_rand_new_with_seed(1);
 
         for (unsigned i = 0; i < SEED_WORDS; i++) {
@@ -124,7 +125,8 @@ bool rv_boot_fdt_make(RvBoot *boot, const char *model, const char *compatible, G
     room = room_for(fdt, config->append);
     top = boot->ram_base < FDT_LIMIT ? MIN(top, FDT_LIMIT) : top;
     if (room > top - boot->ram_base) {
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "-m: no room for a device tree of %" PRIu64 " bytes", room);
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+                    "-m: no room for a device tree of %" PRIu64 " bytes", room);
         return false;
     }
     boot->fdt_addr = MAX((top - room) & ~(uint64_t)(FDT_ALIGN - 1), boot->ram_base);
@@ -146,5 +148,6 @@ bool rv_boot_fdt_load(RvBoot *boot, GError **error)
         hw_fdt_set_u64(fdt, "/chosen", "linux,initrd-end", boot->initrd_end);
     }
     blob = hw_fdt_pack(fdt, &size);
-    return loader_add_blob(config->dtb ? config->dtb : "device tree", boot->fdt_addr, blob, size, 0, error);
+    return loader_add_blob(config->dtb ? config->dtb : "device tree", boot->fdt_addr, blob, size, 0,
+                           error);
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Loading what a RISC-V machine boots, and where it goes: firmware at the start of RAM, the kernel 2 MiB (RV32: 4 MiB) aligned behind it, the
- * device tree high in the RAM below 3 GiB, the initial RAM disk between the two.
+ * Loading what a RISC-V machine boots, and where it goes: firmware at the start of RAM, the kernel
+ * 2 MiB (RV32: 4 MiB) aligned behind it, the device tree high in the RAM below 3 GiB, the initial
+ * RAM disk between the two.
  *
- * Firmware gets its successor through OpenSBI's fw_dynamic information (a2 at its entry): the next stage's address and mode.
+ * Firmware gets its successor through OpenSBI's fw_dynamic information (a2 at its entry): the next
+ * stage's address and mode.
  */
 #include "hw/riscv/boot.h"
 #include <elf.h>
@@ -67,18 +69,26 @@ bool rv_boot_check(const RvBoot *boot, GError **error)
 /* Where the OpenSBI of this register width may lie. */
 static char *find_opensbi(const RvBoot *boot)
 {
-    static const char *const names64[] = { "fw_dynamic.bin", "opensbi/fw_dynamic.bin", "riscv64/fw_dynamic.bin",
-                                           "images/riscv64/fw_dynamic.bin", "opensbi-riscv64-generic-fw_dynamic.bin", NULL };
-    static const char *const names32[] = { "riscv32/fw_dynamic.bin", "images/riscv32/fw_dynamic.bin",
+    static const char *const names64[] = { "fw_dynamic.bin",
+                                           "opensbi/fw_dynamic.bin",
+                                           "riscv64/fw_dynamic.bin",
+                                           "images/riscv64/fw_dynamic.bin",
+                                           "opensbi-riscv64-generic-fw_dynamic.bin",
+                                           NULL };
+    static const char *const names32[] = { "riscv32/fw_dynamic.bin",
+                                           "images/riscv32/fw_dynamic.bin",
                                            "opensbi-riscv32-generic-fw_dynamic.bin", NULL };
-    static const char *const system64[] = { "/usr/lib/riscv64-linux-gnu/opensbi/generic", "/usr/share/opensbi/lp64/generic/firmware",
+    static const char *const system64[] = { "/usr/lib/riscv64-linux-gnu/opensbi/generic",
+                                            "/usr/share/opensbi/lp64/generic/firmware",
                                             "/usr/share/qemu", NULL };
-    static const char *const system32[] = { "/usr/lib/riscv32-linux-gnu/opensbi/generic", "/usr/share/opensbi/ilp32/generic/firmware",
+    static const char *const system32[] = { "/usr/lib/riscv32-linux-gnu/opensbi/generic",
+                                            "/usr/share/opensbi/ilp32/generic/firmware",
                                             "/usr/share/qemu", NULL };
     const char *const *names = boot->xlen == 64 ? names64 : names32;
 
     for (; *names; names++) {
-        char *path = loader_find_data(*names, boot->machine->config.data_dirs, boot->xlen == 64 ? system64 : system32);
+        char *path = loader_find_data(*names, boot->machine->config.data_dirs,
+                                      boot->xlen == 64 ? system64 : system32);
 
         if (path) {
             return path;
@@ -90,8 +100,9 @@ static char *find_opensbi(const RvBoot *boot)
 /* The file of -bios NAME: as given, or a data file of that name. */
 static char *find_bios(const RvBoot *boot, const char *name)
 {
-    char *path = g_file_test(name, G_FILE_TEST_EXISTS) ? NULL
-                                                       : loader_find_data(name, boot->machine->config.data_dirs, NULL);
+    char *path = g_file_test(name, G_FILE_TEST_EXISTS)
+                     ? NULL
+                     : loader_find_data(name, boot->machine->config.data_dirs, NULL);
 
     return path ? path : g_strdup(name);
 }
@@ -137,8 +148,10 @@ bool rv_boot_firmware(RvBoot *boot, GError **error)
         path = find_opensbi(boot);
         if (!path) {
             return boot_error(error,
-                              "-bios default: OpenSBI for riscv%u (fw_dynamic.bin) was not found: install Debian's package opensbi, "
-                              "put the file into ~/.cache/menura or a directory named by -L, or choose -bios FILE or -bios none",
+                              "-bios default: OpenSBI for riscv%u (fw_dynamic.bin) was not found: "
+                              "install Debian's package opensbi, "
+                              "put the file into ~/.cache/menura or a directory named by -L, or "
+                              "choose -bios FILE or -bios none",
                               boot->xlen);
         }
     }
@@ -191,17 +204,21 @@ static const char *known_misfit(const LoaderFile *file)
         return "compressed with lz4, which is not supported";
     }
     if (magic_at(file, 0, "MZ")) {
-        return "an EFI program without the header of a RISC-V kernel: firmware can start it from a disk";
+        return "an EFI program without the header of a RISC-V kernel: firmware can start it from a "
+               "disk";
     }
     return NULL;
 }
 
-static bool check_kernel_room(const RvBoot *boot, const LoaderFile *file, uint64_t need, GError **error)
+static bool check_kernel_room(const RvBoot *boot, const LoaderFile *file, uint64_t need,
+                              GError **error)
 {
     g_autofree char *size = size_format(need), *ram = size_format(boot->ram_size);
 
     if (need > boot->fdt_addr - boot->kernel_start || boot->kernel_start >= boot->fdt_addr) {
-        return boot_error(error, "%s: the kernel needs %s at %#" PRIx64 ", more than fits into %s of RAM; give more with -m",
+        return boot_error(error,
+                          "%s: the kernel needs %s at %#" PRIx64
+                          ", more than fits into %s of RAM; give more with -m",
                           file->name, size, boot->kernel_start, ram);
     }
     return true;
@@ -217,20 +234,23 @@ static bool load_flat_kernel(RvBoot *boot, LoaderFile *file, GError **error)
     if (is_image(file)) {
         need = MAX(need, le64_at(file, IMAGE_SIZE));
         if (le64_at(file, IMAGE_FLAGS) & 1) {
-            return boot_error(error, "%s: a big-endian kernel; these CPUs are little-endian", file->name);
+            return boot_error(error, "%s: a big-endian kernel; these CPUs are little-endian",
+                              file->name);
         }
     } else if (known_misfit(file)) {
         return boot_error(error, "%s: %s", file->name, known_misfit(file));
     } else {
-        g_printerr("menura: -kernel %s: neither ELF nor a Linux image; loaded as it is at %#" PRIx64 "\n", file->name,
-                   boot->kernel_start);
+        g_printerr("menura: -kernel %s: neither ELF nor a Linux image; loaded as it is at %#" PRIx64
+                   "\n",
+                   file->name, boot->kernel_start);
     }
     if (!check_kernel_room(boot, file, need, error)) {
         return false;
     }
     boot->next = boot->kernel_start;
     boot->kernel_end = boot->kernel_start + need;
-    return loader_add_blob(file->name, boot->kernel_start, g_steal_pointer(&file->data), size, 0, error);
+    return loader_add_blob(file->name, boot->kernel_start, g_steal_pointer(&file->data), size, 0,
+                           error);
 }
 
 static bool load_kernel_file(RvBoot *boot, const char *path, GError **error)
@@ -245,7 +265,8 @@ static bool load_kernel_file(RvBoot *boot, const char *path, GError **error)
     if (!loader_is_elf(file)) {
         return load_flat_kernel(boot, file, error);
     }
-    if (!loader_load_elf(file, EM_RISCV, boot->xlen, align_up(boot->firmware_end, kernel_align(boot)), &elf, error)) {
+    if (!loader_load_elf(file, EM_RISCV, boot->xlen,
+                         align_up(boot->firmware_end, kernel_align(boot)), &elf, error)) {
         return false;
     }
     boot->next = elf.entry;
@@ -292,11 +313,15 @@ bool rv_boot_initrd(RvBoot *boot, GError **error)
     if (align_up(size, PAGE) > room) {
         g_autofree char *need = size_format(size), *have = size_format(room);
 
-        return boot_error(error, "-initrd: %s: has %s, but only %s of RAM are free behind the kernel; give more with -m", path, need,
-                          have);
+        return boot_error(
+            error,
+            "-initrd: %s: has %s, but only %s of RAM are free behind the kernel; give more with -m",
+            path, need, have);
     }
-    /* Away from the kernel, whose image does not always tell its whole size, as far as there is room. */
-    start = align_up(MAX(free_start, boot->kernel_start + MIN(boot->ram_size / 2, INITRD_MAX_GAP)), PAGE);
+    /* Away from the kernel, whose image does not always tell its whole size, as far as there is
+     * room. */
+    start = align_up(MAX(free_start, boot->kernel_start + MIN(boot->ram_size / 2, INITRD_MAX_GAP)),
+                     PAGE);
     start = MIN(start, boot->fdt_addr - align_up(size, PAGE));
     boot->initrd_start = start;
     boot->initrd_end = start + size;
@@ -327,14 +352,16 @@ bool rv_boot_reset_vector(RvBoot *boot, uint64_t mrom, GError **error)
     enum { START = N_INSNS * 4, FW_DYNAMIC_MAGIC = 0x4942534f, FW_DYNAMIC_VERSION = 2, MODE_S = 1 };
     unsigned word = boot->xlen / 8, dtb = START + word, info = dtb + word;
     const uint32_t code[N_INSNS] = {
-        T0 << 7 | 0x17,                             /* auipc t0, 0 */
-        info << 20 | T0 << 15 | A2 << 7 | 0x13,     /* addi a2, t0, info */
-        (uint32_t)CSR_MHARTID << 20 | 2 << 12 | A0 << 7 | 0x73,     /* csrr a0, mhartid */
+        T0 << 7 | 0x17,                                         /* auipc t0, 0 */
+        info << 20 | T0 << 15 | A2 << 7 | 0x13,                 /* addi a2, t0, info */
+        (uint32_t)CSR_MHARTID << 20 | 2 << 12 | A0 << 7 | 0x73, /* csrr a0, mhartid */
         insn_load(boot, A1, T0, dtb),
         insn_load(boot, T0, T0, START),
-        T0 << 15 | 0x67,                            /* jr t0 */
+        T0 << 15 | 0x67, /* jr t0 */
     };
-    const uint64_t fw_dynamic[] = { FW_DYNAMIC_MAGIC, FW_DYNAMIC_VERSION, boot->next, MODE_S, 0, 0 };
+    const uint64_t fw_dynamic[] = {
+        FW_DYNAMIC_MAGIC, FW_DYNAMIC_VERSION, boot->next, MODE_S, 0, 0
+    };
     g_autoptr(GByteArray) out = g_byte_array_new();
     unsigned len;
 
@@ -349,5 +376,6 @@ bool rv_boot_reset_vector(RvBoot *boot, uint64_t mrom, GError **error)
         append_word(boot, out, fw_dynamic[i]);
     }
     len = out->len;
-    return loader_add_blob("reset vector", mrom, g_byte_array_free(g_byte_array_ref(out), FALSE), len, 0, error);
+    return loader_add_blob("reset vector", mrom, g_byte_array_free(g_byte_array_ref(out), FALSE),
+                           len, 0, error);
 }

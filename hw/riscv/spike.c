@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The machine "spike": DRAM, a CLINT, and HTIF where the guest's ELF file has its symbols tohost and fromhost (or its section .tohost), else at
- * a fixed address. Harts start in machine mode at the entry of -kernel, unless firmware is asked for with -bios.
+ * The machine "spike": DRAM, a CLINT, and HTIF where the guest's ELF file has its symbols tohost
+ * and fromhost (or its section .tohost), else at a fixed address. Harts start in machine mode at
+ * the entry of -kernel, unless firmware is asked for with -bios.
  */
 #include "hw/riscv/spike.h"
 #include "hw/intc/clint.h"
@@ -10,12 +11,16 @@
 #include "target/riscv/cpu.h"
 
 enum {
-    MROM = 0x1000, MROM_SIZE = 0xf000, HTIF = 0x1000000, CLINT = 0x2000000, MAX_HARTS = 16,
-    FROMHOST_OFFSET = 64,           /* of the section .tohost */
+    MROM = 0x1000,
+    MROM_SIZE = 0xf000,
+    HTIF = 0x1000000,
+    CLINT = 0x2000000,
+    MAX_HARTS = 16,
+    FROMHOST_OFFSET = 64, /* of the section .tohost */
 };
 
 #define DRAM 0x80000000ull
-#define GIB (1ull << 30)
+#define GIB  (1ull << 30)
 
 typedef struct HwRvSpike {
     HwMachine parent;
@@ -23,7 +28,9 @@ typedef struct HwRvSpike {
     HwDevice *clint, *htif;
 } HwRvSpike;
 
-typedef struct HwRvSpikeClass { HwMachineClass parent; } HwRvSpikeClass;
+typedef struct HwRvSpikeClass {
+    HwMachineClass parent;
+} HwRvSpikeClass;
 
 G_DEFINE_TYPE(HwRvSpike, hw_rv_spike, HW_TYPE_MACHINE)
 
@@ -77,8 +84,10 @@ static void find_htif(const RvBoot *boot, uint64_t *tohost, uint64_t *fromhost)
     }
     if (loader_elf_symbol(boot->elf, "tohost", &addr)) {
         *tohost = addr;
-        *fromhost = loader_elf_symbol(boot->elf, "fromhost", &addr) ? addr : *tohost + FROMHOST_OFFSET;
-    } else if (loader_elf_section(boot->elf, ".tohost", &addr, &size) && size >= FROMHOST_OFFSET + 8) {
+        *fromhost =
+            loader_elf_symbol(boot->elf, "fromhost", &addr) ? addr : *tohost + FROMHOST_OFFSET;
+    } else if (loader_elf_section(boot->elf, ".tohost", &addr, &size) &&
+               size >= FROMHOST_OFFSET + 8) {
         *tohost = addr;
         *fromhost = addr + FROMHOST_OFFSET;
     }
@@ -90,8 +99,10 @@ static bool map_htif(HwRvSpike *s, const RvBoot *boot, GError **error)
     uint64_t tohost, fromhost;
 
     find_htif(boot, &tohost, &fromhost);
-    if (tohost % 8 || fromhost % 8 || tohost == fromhost || tohost > UINT64_MAX - 16 || fromhost > UINT64_MAX - 16) {
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s: the symbols tohost and fromhost are not two aligned words",
+    if (tohost % 8 || fromhost % 8 || tohost == fromhost || tohost > UINT64_MAX - 16 ||
+        fromhost > UINT64_MAX - 16) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+                    "%s: the symbols tohost and fromhost are not two aligned words",
                     boot->elf->name);
         return false;
     }
@@ -104,20 +115,25 @@ static bool spike_boot(HwMachine *machine, GError **error)
 {
     HwRvSpike *s = (HwRvSpike *)machine;
     RvBoot boot = {
-        .machine = machine, .xlen = machine->target->address_bits, .ram_base = DRAM, .ram_size = machine->config.ram_size,
+        .machine = machine,
+        .xlen = machine->target->address_bits,
+        .ram_base = DRAM,
+        .ram_size = machine->config.ram_size,
     };
     bool ok;
 
     if (!machine->config.kernel && !machine->config.bios && !machine->dumpdtb) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-M spike: needs -kernel FILE or -bios FILE");
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "-M spike: needs -kernel FILE or -bios FILE");
         return false;
     }
-    ok = rv_boot_check(&boot, error) && rv_boot_fdt_make(&boot, "ucbbar,spike-bare,menura", "ucbbar,spike-bare-dev", error) &&
-         rv_boot_firmware(&boot, error) && rv_boot_kernel(&boot, error) && rv_boot_initrd(&boot, error) &&
-         map_htif(s, &boot, error);
+    ok = rv_boot_check(&boot, error) &&
+         rv_boot_fdt_make(&boot, "ucbbar,spike-bare,menura", "ucbbar,spike-bare-dev", error) &&
+         rv_boot_firmware(&boot, error) && rv_boot_kernel(&boot, error) &&
+         rv_boot_initrd(&boot, error) && map_htif(s, &boot, error);
     if (ok && !machine->config.dtb) {
         hw_fdt_set_string(machine->fdt, "/chosen", "stdout-path", "/htif");
-        HW_DEVICE_GET_CLASS(s->htif)->fdt(s->htif, machine->fdt);   /* now it has an address */
+        HW_DEVICE_GET_CLASS(s->htif)->fdt(s->htif, machine->fdt); /* now it has an address */
     }
     ok = ok && rv_boot_fdt_load(&boot, error) && rv_boot_reset_vector(&boot, MROM, error);
     rv_boot_clear(&boot);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The machine "virt": 1-16 harts and the devices of QEMU's machine of that name, at its published addresses and interrupt numbers.
+ * The machine "virt": 1-16 harts and the devices of QEMU's machine of that name, at its published
+ * addresses and interrupt numbers.
  *
- * Without -bios OpenSBI comes first. A drive in flash bank 0 is what OpenSBI goes on with (EDK2), or with -bios none what the harts start
- * in; a -kernel is then handed to it through fw_cfg. Else OpenSBI goes on with -kernel.
+ * Without -bios OpenSBI comes first. A drive in flash bank 0 is what OpenSBI goes on with (EDK2),
+ * or with -bios none what the harts start in; a -kernel is then handed to it through fw_cfg. Else
+ * OpenSBI goes on with -kernel.
  */
 #include "hw/riscv/virt.h"
 #include <inttypes.h>
@@ -20,22 +22,38 @@
 #include "target/riscv/cpu.h"
 
 enum {
-    MROM = 0x1000, MROM_SIZE = 0xf000, TEST = 0x100000, RTC = 0x101000, CLINT = 0x2000000, PLIC = 0xc000000,
-    UART = 0x10000000, VIRTIO = 0x10001000, FW_CFG = 0x10100000, FLASH = 0x20000000, FLASH_SIZE = 32 << 20,
-    N_VIRTIO = 8, N_SOURCES = 95, IRQ_VIRTIO = 1, IRQ_UART = 10, IRQ_RTC = 11, MAX_HARTS = 16,
+    MROM = 0x1000,
+    MROM_SIZE = 0xf000,
+    TEST = 0x100000,
+    RTC = 0x101000,
+    CLINT = 0x2000000,
+    PLIC = 0xc000000,
+    UART = 0x10000000,
+    VIRTIO = 0x10001000,
+    FW_CFG = 0x10100000,
+    FLASH = 0x20000000,
+    FLASH_SIZE = 32 << 20,
+    N_VIRTIO = 8,
+    N_SOURCES = 95,
+    IRQ_VIRTIO = 1,
+    IRQ_UART = 10,
+    IRQ_RTC = 11,
+    MAX_HARTS = 16,
 };
 
 #define DRAM 0x80000000ull
-#define GIB (1ull << 30)
+#define GIB  (1ull << 30)
 
 typedef struct HwRvVirt {
     HwMachine parent;
     MemoryRegion dram, mrom;
     HwDevice *clint, *plic, *fw_cfg, *flash[HW_N_PFLASH];
-    char *pflash[HW_N_PFLASH];      /* -M pflash0=ID: a -drive's id */
+    char *pflash[HW_N_PFLASH]; /* -M pflash0=ID: a -drive's id */
 } HwRvVirt;
 
-typedef struct HwRvVirtClass { HwMachineClass parent; } HwRvVirtClass;
+typedef struct HwRvVirtClass {
+    HwMachineClass parent;
+} HwRvVirtClass;
 
 G_DEFINE_TYPE(HwRvVirt, hw_rv_virt, HW_TYPE_MACHINE)
 
@@ -44,7 +62,8 @@ G_DEFINE_TYPE(HwRvVirt, hw_rv_virt, HW_TYPE_MACHINE)
 static bool init_memory(HwRvVirt *s, GError **error)
 {
     if (!memory_region_init_rom(&s->mrom, "riscv_virt_board.mrom", MROM_SIZE, NULL, NULL, error) ||
-        !memory_region_init_ram(&s->dram, "riscv_virt_board.ram", s->parent.config.ram_size, error)) {
+        !memory_region_init_ram(&s->dram, "riscv_virt_board.ram", s->parent.config.ram_size,
+                                error)) {
         return false;
     }
     memory_region_add(memory_system(), MROM, &s->mrom, 0);
@@ -99,8 +118,8 @@ static bool init_interrupts(HwRvVirt *s, GError **error)
 
 static bool init_virtio(HwRvVirt *s, GError **error)
 {
-    /* The first -device takes the slot made first, and guests look for devices in the order of the device tree: from the highest
-     * address down, as in QEMU. */
+    /* The first -device takes the slot made first, and guests look for devices in the order of
+     * the device tree: from the highest address down, as in QEMU. */
     for (unsigned i = N_VIRTIO; i-- > 0;) {
         HwDevice *dev = hw_virtio_mmio_new(i);
 
@@ -119,8 +138,8 @@ static bool find_pflash(HwRvVirt *s, unsigned n, BlockBackend **blk, GError **er
     if (s->pflash[n]) {
         *blk = block_find(s->pflash[n]);
         if (!*blk) {
-            g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-M virt: pflash%u: no -drive has the id '%s'", n,
-                        s->pflash[n]);
+            g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                        "-M virt: pflash%u: no -drive has the id '%s'", n, s->pflash[n]);
             return false;
         }
     }
@@ -151,7 +170,8 @@ static bool init_devices(HwRvVirt *s, GError **error)
     HwDevice *rtc = hw_device_new(hw_goldfish_rtc_get_type(), NULL);
 
     s->fw_cfg = hw_fw_cfg_new();
-    if (!place(test, TEST, error) || !place(uart, UART, error) || !place(rtc, RTC, error) || !place(s->fw_cfg, FW_CFG, error)) {
+    if (!place(test, TEST, error) || !place(uart, UART, error) || !place(rtc, RTC, error) ||
+        !place(s->fw_cfg, FW_CFG, error)) {
         return false;
     }
     connect(s, uart, IRQ_UART);
@@ -163,7 +183,8 @@ static bool virt_init(HwMachine *machine, GError **error)
 {
     HwRvVirt *s = (HwRvVirt *)machine;
 
-    return init_memory(s, error) && init_cpus(s, error) && init_interrupts(s, error) && init_devices(s, error);
+    return init_memory(s, error) && init_cpus(s, error) && init_interrupts(s, error) &&
+           init_devices(s, error);
 }
 
 /* ---- Booting ---- */
@@ -180,7 +201,8 @@ static void write_own_nodes(HwRvVirt *s)
     hw_fdt_set_string(fdt, "/chosen", "stdout-path", "/soc/serial@10000000");
 }
 
-static bool give_file(HwRvVirt *s, const char *option, const char *path, unsigned size_key, unsigned data_key, GError **error)
+static bool give_file(HwRvVirt *s, const char *option, const char *path, unsigned size_key,
+                      unsigned data_key, GError **error)
 {
     LoaderFile *file = loader_file_read(path, UINT32_MAX, error);
     size_t size;
@@ -191,7 +213,8 @@ static bool give_file(HwRvVirt *s, const char *option, const char *path, unsigne
     }
     size = file->size;
     hw_fw_cfg_add_number(s->fw_cfg, (uint16_t)size_key, size, 4);
-    hw_fw_cfg_add_item(s->fw_cfg, (uint16_t)data_key, g_bytes_new_take(g_steal_pointer(&file->data), size));
+    hw_fw_cfg_add_item(s->fw_cfg, (uint16_t)data_key,
+                       g_bytes_new_take(g_steal_pointer(&file->data), size));
     loader_file_free(file);
     return true;
 }
@@ -202,8 +225,10 @@ static bool give_kernel(HwRvVirt *s, GError **error)
     const HwMachineConfig *config = &s->parent.config;
     size_t len = config->append ? strlen(config->append) + 1 : 0;
 
-    if (!give_file(s, "-kernel", config->kernel, HW_FW_CFG_KERNEL_SIZE, HW_FW_CFG_KERNEL_DATA, error) ||
-        (config->initrd && !give_file(s, "-initrd", config->initrd, HW_FW_CFG_INITRD_SIZE, HW_FW_CFG_INITRD_DATA, error))) {
+    if (!give_file(s, "-kernel", config->kernel, HW_FW_CFG_KERNEL_SIZE, HW_FW_CFG_KERNEL_DATA,
+                   error) ||
+        (config->initrd && !give_file(s, "-initrd", config->initrd, HW_FW_CFG_INITRD_SIZE,
+                                      HW_FW_CFG_INITRD_DATA, error))) {
         return false;
     }
     if (len) {
@@ -223,14 +248,15 @@ static void fill_fw_cfg(HwRvVirt *s)
 
 static bool load_guest(HwRvVirt *s, RvBoot *boot, GError **error)
 {
-    if (!rv_boot_check(boot, error) || !rv_boot_fdt_make(boot, "riscv-virtio,menura", "riscv-virtio", error)) {
+    if (!rv_boot_check(boot, error) ||
+        !rv_boot_fdt_make(boot, "riscv-virtio,menura", "riscv-virtio", error)) {
         return false;
     }
     if (!s->parent.config.dtb) {
         write_own_nodes(s);
     }
     if (s->parent.dumpdtb) {
-        return true;                /* no firmware is needed to look at the tree */
+        return true; /* no firmware is needed to look at the tree */
     }
     if (!rv_boot_firmware(boot, error)) {
         return false;
@@ -249,13 +275,17 @@ static bool virt_boot(HwMachine *machine, GError **error)
 {
     HwRvVirt *s = (HwRvVirt *)machine;
     RvBoot boot = {
-        .machine = machine, .xlen = machine->target->address_bits, .ram_base = DRAM, .ram_size = machine->config.ram_size,
+        .machine = machine,
+        .xlen = machine->target->address_bits,
+        .ram_base = DRAM,
+        .ram_size = machine->config.ram_size,
         .default_firmware = true,
     };
     bool ok;
 
     fill_fw_cfg(s);
-    ok = load_guest(s, &boot, error) && rv_boot_fdt_load(&boot, error) && rv_boot_reset_vector(&boot, MROM, error);
+    ok = load_guest(s, &boot, error) && rv_boot_fdt_load(&boot, error) &&
+         rv_boot_reset_vector(&boot, MROM, error);
     rv_boot_clear(&boot);
     return ok;
 }

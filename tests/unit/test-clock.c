@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Clocks and timers: order, cancelling, re-arming from callbacks and other threads, precision, and CLOCK_VIRTUAL standing still while the
- * machine is stopped. Also the state tables, whose timers clock.c serves.
+ * Clocks and timers: order, cancelling, re-arming from callbacks and other threads, precision, and
+ * CLOCK_VIRTUAL standing still while the machine is stopped. Also the state tables, whose timers
+ * clock.c serves.
  */
 #include "softmmu/clock.h"
 #include <string.h>
@@ -27,8 +28,7 @@ static void run_for(int64_t ns)
     while (clock_now(CLOCK_HOST) < end) {
         g_main_context_iteration(NULL, FALSE);
     }
-    while (g_main_context_iteration(NULL, FALSE)) {
-    }                               /* the host may have run others all the time */
+    while (g_main_context_iteration(NULL, FALSE)) {} /* the host may have run others all the time */
 }
 
 static void test_order(void)
@@ -44,7 +44,7 @@ static void test_order(void)
         timer_set(&timers[i], now + (int64_t)((i * 7) % 16 + 1) * MS);
     }
     timer_cancel(&timers[3]);
-    timer_set(&timers[5], now + 2 * MS);    /* replaced */
+    timer_set(&timers[5], now + 2 * MS); /* replaced */
     run_for(25 * MS);
     g_assert_cmpuint(n_fired, ==, 15);
     for (unsigned i = 1; i < n_fired; i++) {
@@ -72,7 +72,7 @@ static void test_precision(void)
         best = MIN(best, fired_at[0] - deadline);
     }
     g_test_message("best lateness %" G_GINT64_FORMAT " ns", best);
-    g_assert_cmpint(best, <, 20 * MS);      /* a loaded machine may be late every time */
+    g_assert_cmpint(best, <, 20 * MS); /* a loaded machine may be late every time */
 }
 
 static void test_virtual_stops(void)
@@ -102,7 +102,7 @@ static unsigned n_again;
 static void set_again(void *opaque)
 {
     if (++n_again < 50) {
-        timer_set(opaque, 0);       /* always in the past: must not starve the main loop */
+        timer_set(opaque, 0); /* always in the past: must not starve the main loop */
     }
 }
 
@@ -172,9 +172,17 @@ typedef struct Thing {
 static const StateField thing_state[] = {
     { .name = "flag", .offset = offsetof(Thing, flag), .count = 1, .type = STATE_BOOL, .reset = 1 },
     { .name = "bytes", .offset = offsetof(Thing, bytes), .count = 5, .type = STATE_BYTES },
-    { .name = "half", .offset = offsetof(Thing, half), .count = 3, .type = STATE_U16, .reset = 0x1234 },
+    { .name = "half",
+      .offset = offsetof(Thing, half),
+      .count = 3,
+      .type = STATE_U16,
+      .reset = 0x1234 },
     { .name = "word", .offset = offsetof(Thing, word), .count = 1, .type = STATE_U32, .reset = 7 },
-    { .name = "kept", .offset = offsetof(Thing, kept), .count = 1, .type = STATE_U64, .keep = true },
+    { .name = "kept",
+      .offset = offsetof(Thing, kept),
+      .count = 1,
+      .type = STATE_U64,
+      .keep = true },
     { .name = "timer", .offset = offsetof(Thing, timer), .count = 1, .type = STATE_TIMER },
     {},
 };
@@ -189,7 +197,8 @@ static void test_state(void)
     timer_init(&a.timer, CLOCK_VIRTUAL, note, NULL);
     timer_init(&b.timer, CLOCK_VIRTUAL, note, NULL);
     state_reset(&a, thing_state);
-    g_assert_true(a.flag && a.half[2] == 0x1234 && a.word == 7 && a.bytes[0] == 0 && a.kept == 0x1122334455667788);
+    g_assert_true(a.flag && a.half[2] == 0x1234 && a.word == 7 && a.bytes[0] == 0 &&
+                  a.kept == 0x1122334455667788);
     memcpy(a.bytes, "wxyz", 5);
     a.half[1] = 9;
     timer_set(&a.timer, INT64_MAX / 4);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Device trees: what is written can be read back by libfdt, order and replacement, phandles, and blobs that are no blobs. */
+/* Device trees: what is written can be read back by libfdt, order and replacement, phandles, and
+ * blobs that are no blobs. */
 #include "hw/core/fdt.h"
 #include <libfdt.h>
 #include <string.h>
@@ -39,7 +40,8 @@ static void test_write(void)
     g_assert_cmphex(fdt32_to_cpu(cells[3]), ==, 0x100);
     g_assert_cmpint(fdt_stringlist_count(blob, node, "compatible"), ==, 2);
     cells = fdt_getprop(blob, node, "interrupt-parent", &len);
-    g_assert_cmpint(fdt_node_offset_by_phandle(blob, fdt32_to_cpu(cells[0])), ==, fdt_path_offset(blob, "/soc/plic@c000000"));
+    g_assert_cmpint(fdt_node_offset_by_phandle(blob, fdt32_to_cpu(cells[0])), ==,
+                    fdt_path_offset(blob, "/soc/plic@c000000"));
     g_assert_nonnull(fdt_getprop(blob, fdt_path_offset(blob, "/soc"), "ranges", &len));
     g_assert_cmpint(len, ==, 0);
     /* Nodes come in the order of their making. */
@@ -57,8 +59,10 @@ static void test_round_trip(void)
     g_assert_nonnull(again);
     blob2 = hw_fdt_pack(again, &size2);
     g_assert_cmpmem(blob, size, blob2, size2);
-    g_assert_cmpuint(hw_fdt_phandle(again, "/soc/plic@c000000"), ==, hw_fdt_phandle(fdt, "/soc/plic@c000000"));
-    g_assert_cmpuint(hw_fdt_phandle(again, "/soc/new"), >, hw_fdt_phandle(fdt, "/soc/plic@c000000"));
+    g_assert_cmpuint(hw_fdt_phandle(again, "/soc/plic@c000000"), ==,
+                     hw_fdt_phandle(fdt, "/soc/plic@c000000"));
+    g_assert_cmpuint(hw_fdt_phandle(again, "/soc/new"), >,
+                     hw_fdt_phandle(fdt, "/soc/plic@c000000"));
     hw_fdt_free(fdt);
     hw_fdt_free(again);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Guest image loaders: ELF of both classes, Linux images plain and wrapped (gzip, zstd, zboot), placement of kernel and initial RAM disk, and
- * the promise that a broken file is an error which names it: every truncation and thousands of seeded mutations.
+ * Guest image loaders: ELF of both classes, Linux images plain and wrapped (gzip, zstd, zboot),
+ * placement of kernel and initial RAM disk, and the promise that a broken file is an error which
+ * names it: every truncation and thousands of seeded mutations.
  */
 #include <elf.h>
 #include <gio/gio.h>
@@ -39,10 +40,23 @@ static GByteArray *make_elf(bool is_64, uint64_t addr)
     GByteArray *out = g_byte_array_new();
 
     if (is_64) {
-        Elf64_Ehdr e = { .e_ident = ELFMAG "\2\1\1", .e_type = ET_EXEC, .e_machine = EM_RISCV, .e_entry = addr + 4,
-                         .e_phoff = 0x40, .e_shoff = SECTIONS, .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = 1,
-                         .e_shentsize = sizeof(Elf64_Shdr), .e_shnum = 4, .e_shstrndx = 2 };
-        Elf64_Phdr p = { .p_type = PT_LOAD, .p_offset = CODE, .p_vaddr = addr, .p_paddr = addr, .p_filesz = 16, .p_memsz = 48 };
+        Elf64_Ehdr e = { .e_ident = ELFMAG "\2\1\1",
+                         .e_type = ET_EXEC,
+                         .e_machine = EM_RISCV,
+                         .e_entry = addr + 4,
+                         .e_phoff = 0x40,
+                         .e_shoff = SECTIONS,
+                         .e_phentsize = sizeof(Elf64_Phdr),
+                         .e_phnum = 1,
+                         .e_shentsize = sizeof(Elf64_Shdr),
+                         .e_shnum = 4,
+                         .e_shstrndx = 2 };
+        Elf64_Phdr p = { .p_type = PT_LOAD,
+                         .p_offset = CODE,
+                         .p_vaddr = addr,
+                         .p_paddr = addr,
+                         .p_filesz = 16,
+                         .p_memsz = 48 };
         Elf64_Sym syms[2] = { { 0 }, { .st_name = 1, .st_shndx = 3, .st_value = 0x80001000 } };
         Elf64_Shdr s[4] = {
             { 0 },
@@ -56,11 +70,23 @@ static GByteArray *make_elf(bool is_64, uint64_t addr)
         put(out, SYMS, syms, sizeof(syms));
         put(out, SECTIONS, s, sizeof(s));
     } else {
-        Elf32_Ehdr e = { .e_ident = ELFMAG "\1\1\1", .e_type = ET_EXEC, .e_machine = EM_RISCV, .e_entry = (Elf32_Addr)addr + 4,
-                         .e_phoff = 0x40, .e_shoff = SECTIONS, .e_phentsize = sizeof(Elf32_Phdr), .e_phnum = 1,
-                         .e_shentsize = sizeof(Elf32_Shdr), .e_shnum = 4, .e_shstrndx = 2 };
-        Elf32_Phdr p = { .p_type = PT_LOAD, .p_offset = CODE, .p_vaddr = (Elf32_Addr)addr, .p_paddr = (Elf32_Addr)addr,
-                         .p_filesz = 16, .p_memsz = 48 };
+        Elf32_Ehdr e = { .e_ident = ELFMAG "\1\1\1",
+                         .e_type = ET_EXEC,
+                         .e_machine = EM_RISCV,
+                         .e_entry = (Elf32_Addr)addr + 4,
+                         .e_phoff = 0x40,
+                         .e_shoff = SECTIONS,
+                         .e_phentsize = sizeof(Elf32_Phdr),
+                         .e_phnum = 1,
+                         .e_shentsize = sizeof(Elf32_Shdr),
+                         .e_shnum = 4,
+                         .e_shstrndx = 2 };
+        Elf32_Phdr p = { .p_type = PT_LOAD,
+                         .p_offset = CODE,
+                         .p_vaddr = (Elf32_Addr)addr,
+                         .p_paddr = (Elf32_Addr)addr,
+                         .p_filesz = 16,
+                         .p_memsz = 48 };
         Elf32_Sym syms[2] = { { 0 }, { .st_name = 1, .st_shndx = 3, .st_value = 0x80001000 } };
         Elf32_Shdr s[4] = {
             { 0 },
@@ -101,8 +127,9 @@ static GByteArray *gzip(const GByteArray *in)
     gsize used, made;
 
     g_byte_array_set_size(out, in->len + 1000);
-    g_assert_cmpint(g_converter_convert(G_CONVERTER(zlib), in->data, in->len, out->data, out->len, G_CONVERTER_INPUT_AT_END, &used,
-                                        &made, NULL), ==, G_CONVERTER_FINISHED);
+    g_assert_cmpint(g_converter_convert(G_CONVERTER(zlib), in->data, in->len, out->data, out->len,
+                                        G_CONVERTER_INPUT_AT_END, &used, &made, NULL),
+                    ==, G_CONVERTER_FINISHED);
     g_byte_array_set_size(out, (guint)made);
     return out;
 }
@@ -244,7 +271,8 @@ static void refuse_unwrap(const GByteArray *wrapped, uint64_t max, const char *t
 static void test_unwrap(void)
 {
     g_autoptr(GByteArray) image = make_image(3 * MIB, 3 * MIB), gz = gzip(image), gzgz = gzip(gz);
-    g_autoptr(GByteArray) z = zboot(gz, "gzip"), zlz4 = zboot(gz, "lz4"), cut = zboot(gz, "gzip"), zempty = zboot(image, "zstd22");
+    g_autoptr(GByteArray) z = zboot(gz, "gzip"), zlz4 = zboot(gz, "lz4"), cut = zboot(gz, "gzip"),
+                          zempty = zboot(image, "zstd22");
     g_autoptr(LoaderFile) plain = as_file(image);
     bool changed;
 
@@ -270,8 +298,12 @@ static RvBoot new_boot(const char *kernel, const char *initrd, const char *bios)
 {
     machine.config = (HwMachineConfig){ .kernel = kernel, .initrd = initrd, .bios = bios };
     loader_clear();
-    return (RvBoot){ .machine = &machine, .xlen = 64, .ram_base = RAM_BASE, .ram_size = RAM_SIZE,
-                     .fdt_addr = RAM_BASE + RAM_SIZE - 2 * MIB, .default_firmware = true };
+    return (RvBoot){ .machine = &machine,
+                     .xlen = 64,
+                     .ram_base = RAM_BASE,
+                     .ram_size = RAM_SIZE,
+                     .fdt_addr = RAM_BASE + RAM_SIZE - 2 * MIB,
+                     .default_firmware = true };
 }
 
 static void test_image(void)
@@ -281,7 +313,8 @@ static void test_image(void)
     RvBoot boot = new_boot(kernel, initrd, "none");
     uint64_t word;
 
-    g_assert_true(rv_boot_firmware(&boot, NULL) && rv_boot_kernel(&boot, NULL) && rv_boot_initrd(&boot, NULL));
+    g_assert_true(rv_boot_firmware(&boot, NULL) && rv_boot_kernel(&boot, NULL) &&
+                  rv_boot_initrd(&boot, NULL));
     g_assert_cmphex(boot.start, ==, RAM_BASE);
     g_assert_cmphex(boot.kernel_end, ==, RAM_BASE + 3 * MIB);
     g_assert_cmphex(boot.initrd_start, >=, boot.kernel_end);
@@ -304,7 +337,8 @@ static void test_behind_firmware(void)
     g_autofree char *kernel = save("Image", image), *bios = save("fw.bin", firmware);
     RvBoot boot = new_boot(kernel, NULL, bios);
 
-    g_assert_true(rv_boot_firmware(&boot, NULL) && rv_boot_kernel(&boot, NULL) && rv_boot_initrd(&boot, NULL));
+    g_assert_true(rv_boot_firmware(&boot, NULL) && rv_boot_kernel(&boot, NULL) &&
+                  rv_boot_initrd(&boot, NULL));
     g_assert_cmphex(boot.start, ==, RAM_BASE);
     g_assert_cmphex(boot.next, ==, RAM_BASE + 2 * MIB);
     boot = new_boot(kernel, NULL, bios);
@@ -319,8 +353,8 @@ static void refuse_boot(RvBoot boot, const char *file, const char *text)
 {
     g_autoptr(GError) error = NULL;
 
-    g_assert_false(rv_boot_check(&boot, &error) && rv_boot_firmware(&boot, &error) && rv_boot_kernel(&boot, &error) &&
-                   rv_boot_initrd(&boot, &error));
+    g_assert_false(rv_boot_check(&boot, &error) && rv_boot_firmware(&boot, &error) &&
+                   rv_boot_kernel(&boot, &error) && rv_boot_initrd(&boot, &error));
     names_file(error, file);
     g_assert_nonnull(strstr(error->message, text));
     rv_boot_clear(&boot);
@@ -328,9 +362,12 @@ static void refuse_boot(RvBoot boot, const char *file, const char *text)
 
 static void test_refused(void)
 {
-    g_autoptr(GByteArray) image = make_image(MIB, MIB), big = make_image(14 * MIB, 0), hungry = make_image(MIB, 20 * MIB);
-    g_autoptr(GByteArray) be = make_image(MIB, MIB), arm = make_image(MIB, MIB), empty = g_byte_array_new();
-    g_autofree char *kernel = save("Image", image), *initrd = save("initrd", big), *needs = save("hungry", hungry);
+    g_autoptr(GByteArray) image = make_image(MIB, MIB), big = make_image(14 * MIB, 0),
+                          hungry = make_image(MIB, 20 * MIB);
+    g_autoptr(GByteArray) be = make_image(MIB, MIB), arm = make_image(MIB, MIB),
+                          empty = g_byte_array_new();
+    g_autofree char *kernel = save("Image", image), *initrd = save("initrd", big),
+                    *needs = save("hungry", hungry);
     g_autofree char *be_file = NULL, *arm_file = NULL, *empty_file = save("empty", empty);
 
     be->data[24] = 1;
@@ -380,7 +417,9 @@ static void mutate(const GByteArray *good, unsigned seed, unsigned rounds, unsig
 
     for (unsigned i = 0; i < rounds; i++) {
         g_autofree uint8_t *bad = g_memdup2(good->data, good->len);
-        size_t size = g_rand_int_range(rand, 0, 4) ? good->len : (size_t)g_rand_int_range(rand, 0, (int)good->len);
+        size_t size = g_rand_int_range(rand, 0, 4)
+                          ? good->len
+                          : (size_t)g_rand_int_range(rand, 0, (int)good->len);
 
         for (int k = g_rand_int_range(rand, 1, 5); k; k--) {
             unsigned at = (unsigned)g_rand_int_range(rand, 0, (int)MIN(span, good->len));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Guest-physical memory: rendering of the region tree (compared with a brute-force model on random trees), access splitting and
- * widening, ROM, DMA, the written hook, listings and the RAM pool.
+ * Guest-physical memory: rendering of the region tree (compared with a brute-force model on random
+ * trees), access splitting and widening, ROM, DMA, the written hook, listings and the RAM pool.
  */
 #include "softmmu/memory.h"
 #include <string.h>
@@ -44,12 +44,23 @@ static void probe_write(void *opaque, uint64_t offset, uint64_t value, unsigned 
 }
 
 static const MemoryRegionOps any_ops = { .read = probe_read, .write = probe_write };
-static const MemoryRegionOps word_ops = { .read = probe_read, .write = probe_write, .min_access = 4, .max_access = 4 };
-static const MemoryRegionOps strict_ops = {
-    .read = probe_read, .write = probe_write, .min_access = 4, .max_access = 4, .min_valid = 4, .max_valid = 4,
+static const MemoryRegionOps word_ops = {
+    .read = probe_read, .write = probe_write, .min_access = 4, .max_access = 4
 };
-static const MemoryRegionOps be_ops = { .read = probe_read, .write = probe_write, .big_endian = true, .max_access = 4 };
-static const MemoryRegionOps lockless_ops = { .read = probe_read, .write = probe_write, .lockless = true };
+static const MemoryRegionOps strict_ops = {
+    .read = probe_read,
+    .write = probe_write,
+    .min_access = 4,
+    .max_access = 4,
+    .min_valid = 4,
+    .max_valid = 4,
+};
+static const MemoryRegionOps be_ops = {
+    .read = probe_read, .write = probe_write, .big_endian = true, .max_access = 4
+};
+static const MemoryRegionOps lockless_ops = { .read = probe_read,
+                                              .write = probe_write,
+                                              .lockless = true };
 
 /* ---- Access ---- */
 
@@ -95,7 +106,8 @@ static void test_valid_sizes(void)
     g_assert_cmpint(memory_load(0x1000, 8, &v), !=, MEM_OK);
     g_assert_cmpint(memory_load(0x1000, 2, &v), ==, MEM_DEVICE_ERROR);
     g_assert_cmpint(memory_store(0x1004, 4, 1), !=, MEM_OK);
-    g_assert_cmpuint(p.n_reads, ==, 2);     /* the device takes words, so eight bytes were two, one of them refused */
+    g_assert_cmpuint(p.n_reads, ==,
+                     2); /* the device takes words, so eight bytes were two, one of them refused */
     memory_region_remove(&mr);
     memory_commit();
 }
@@ -132,7 +144,7 @@ static void test_lockless(void)
     memory_load(0x1000, 4, &v);
     g_assert_false(p.locked);
     machine_lock();
-    memory_store(0x1000, 4, 1);     /* the lock is this thread's already */
+    memory_store(0x1000, 4, 1); /* the lock is this thread's already */
     g_assert_true(p.locked);
     machine_unlock();
     memory_region_remove(&mr);
@@ -165,7 +177,8 @@ static void test_ram_and_rom(void)
     for (unsigned i = 0; i < 64; i++) {
         buf[i] = (uint8_t)(i * 7 + 1);
     }
-    g_assert_cmpint(memory_write(0x11fe0, buf, 64), ==, MEM_OK);    /* half of it is dropped by the ROM */
+    g_assert_cmpint(memory_write(0x11fe0, buf, 64), ==,
+                    MEM_OK); /* half of it is dropped by the ROM */
     g_assert_cmpuint(n_written, ==, 1);
     g_assert_cmpuint(written_at, ==, ram.ram_offset + 0x1fe0);
     g_assert_cmpuint(written_len, ==, 32);
@@ -226,7 +239,7 @@ static void test_romd(void)
         memory_commit();
         g_assert_true(memory_view() == (i & 1 ? array_view : command_view));
     }
-    g_assert_cmpuint(n_changes, ==, 10);    /* the first of the ten changed nothing */
+    g_assert_cmpuint(n_changes, ==, 10); /* the first of the ten changed nothing */
     memory_commit();
     g_assert_cmpuint(n_changes, ==, 10);
     memory_set_listener(NULL);
@@ -238,7 +251,10 @@ static void test_romd(void)
 
 enum { N_REGIONS = 24, SPACE = 256 };
 
-typedef struct Cell { MemoryRegion *region; uint64_t offset; } Cell;
+typedef struct Cell {
+    MemoryRegion *region;
+    uint64_t offset;
+} Cell;
 
 /* What is seen at @addr of @mr, by asking down the tree. */
 static Cell model_at(MemoryRegion *mr, int64_t addr)
@@ -279,7 +295,8 @@ static void check_view(void)
         const FlatRange *a = &view->ranges[i - 1], *b = &view->ranges[i];
 
         g_assert_cmpuint(a->last, <, b->start);
-        g_assert_false(a->last + 1 == b->start && a->region == b->region && a->offset + (b->start - a->start) == b->offset);
+        g_assert_false(a->last + 1 == b->start && a->region == b->region &&
+                       a->offset + (b->start - a->start) == b->offset);
     }
 }
 
@@ -294,20 +311,25 @@ static void make_random(MemoryRegion *mrs, unsigned i, GRand *rand)
     } else if (kind == 1 && i) {
         MemoryRegion *to = &mrs[g_rand_int_range(rand, 0, (int)i)];
 
-        memory_region_init_alias(&mrs[i], "alias", to, (uint64_t)g_rand_int_range(rand, 0, SPACE), size);
+        memory_region_init_alias(&mrs[i], "alias", to, (uint64_t)g_rand_int_range(rand, 0, SPACE),
+                                 size);
     } else {
         memory_region_init_io(&mrs[i], "io", size, &any_ops, &probe);
     }
     mrs[i].enabled = g_rand_int_range(rand, 0, 8) != 0;
 }
 
-/* A place for region @i above it in the tree: no cycles, since aliases point to regions made before. */
+/* A place for region @i above it in the tree: no cycles, since aliases point to regions made
+ * before. */
 static void place_random(MemoryRegion *mrs, unsigned i, GRand *rand)
 {
-    unsigned up = i + 1 < N_REGIONS ? (unsigned)g_rand_int_range(rand, (int)i + 1, N_REGIONS + 1) : N_REGIONS;
-    MemoryRegion *parent = up == N_REGIONS || mrs[up].kind == MEM_ALIAS ? memory_system() : &mrs[up];
+    unsigned up =
+        i + 1 < N_REGIONS ? (unsigned)g_rand_int_range(rand, (int)i + 1, N_REGIONS + 1) : N_REGIONS;
+    MemoryRegion *parent =
+        up == N_REGIONS || mrs[up].kind == MEM_ALIAS ? memory_system() : &mrs[up];
 
-    memory_region_add(parent, (uint64_t)g_rand_int_range(rand, 0, SPACE), &mrs[i], g_rand_int_range(rand, -2, 3));
+    memory_region_add(parent, (uint64_t)g_rand_int_range(rand, 0, SPACE), &mrs[i],
+                      g_rand_int_range(rand, -2, 3));
 }
 
 static void test_render(void)
@@ -366,9 +388,11 @@ static void test_print(void)
     memory_commit();
     memory_print(tree, false);
     memory_print(flat, true);
-    g_assert_nonnull(strstr(tree->str, "    0000000010000000-0000000010000007 (prio 0, i/o): uart\n"));
+    g_assert_nonnull(
+        strstr(tree->str, "    0000000010000000-0000000010000007 (prio 0, i/o): uart\n"));
     g_assert_nonnull(strstr(tree->str, "alias again @uart 0000000000000002-0000000000000005"));
-    g_assert_nonnull(strstr(flat->str, "  0000000020000000-0000000020000003 (prio 0, i/o): uart @0000000000000002\n"));
+    g_assert_nonnull(strstr(
+        flat->str, "  0000000020000000-0000000020000003 (prio 0, i/o): uart @0000000000000002\n"));
     memory_region_remove(&io);
     memory_region_remove(&alias);
     memory_commit();
