@@ -50,72 +50,22 @@ static void jump_back(TcgCompiler *c, const X86Cold *cold)
     x86_bind_to(x86_jmp(&c->as), cold->back);
 }
 
-/* A kept translation did not fit: looks this access's up. Found, it is kept instead; else falls through. */
-static void emit_other_page(TcgCompiler *c, const X86Cold *cold, uint32_t table)
-{
-    uint8_t *miss;
-
-    x86_rm(&c->as, X86_LEA | X86_W, cold->r1, x86_mem(cold->base, cold->disp));
-    x86_emit_index(c, cold->r2, cold->r1);
-    x86_rm(&c->as, X86_SUB | X86_W, cold->r1, x86_mem_index(X86_CTX, cold->r2, 0, (int32_t)table));
-    miss = x86_emit_check(c, cold->r1, cold->memop);
-    x86_rm(&c->as, X86_MOV | X86_W, cold->r2,
-           x86_mem_index(X86_CTX, cold->r2, 0, (int32_t)table + 8));
-    if (cold->scratch >= 0) {
-        x86_mov_rr(&c->as, cold->scratch, cold->r1);
-    }
-    if (cold->delta) {
-        x86_alu_ri(&c->as, X86_W, X86_G1_SUB, cold->r1, cold->delta);
-    }
-    x86_bind_to(x86_jmp(&c->as), cold->access);
-    x86_bind(&c->as, miss);
-}
-
-/* After the slow path has made an entry: r1 and r2 as the fast path leaves them for the next access. If there is still no
- * entry, r1 is such that this goes the slow way too. */
-static void emit_lookup_again(TcgCompiler *c, const X86Cold *cold, uint32_t table)
-{
-    uint8_t *hit;
-
-    x86_rm(&c->as, X86_SUB | X86_W, cold->r1, x86_mem_index(X86_CTX, cold->r2, 0, (int32_t)table));
-    x86_rm(&c->as, X86_MOV | X86_W, cold->r2,
-           x86_mem_index(X86_CTX, cold->r2, 0, (int32_t)table + 8));
-    x86_alu_ri(&c->as, X86_W, X86_G1_CMP, cold->r1, 4095);
-    hit = x86_jcc8(&c->as, X86_CC_BE);
-    x86_mov_ri(&c->as, cold->r1, 0x40000000);
-    x86_bind8(&c->as, hit);
-    if (cold->delta) {
-        x86_alu_ri(&c->as, X86_W, X86_G1_SUB, cold->r1, cold->delta);
-    }
-}
-
-/* r1: va - tag, r2: offset of the TLB entry, r3: destination of a load, value of a store (or none: .imm). */
+/* A call of the thunk that does everything (miss.c), the way back, and for the thunk what to do, as two instructions that
+ * are never executed. */
 static void emit_slow_access(TcgCompiler *c, const X86Cold *cold)
 {
-    bool load = cold->kind == X86_COLD_LOAD;
-    uint32_t table = load ? c->abi->tlb_read : c->abi->tlb_write;
+    uint8_t half[2][8];
 
-    if (cold->base >= 0) {
-        emit_other_page(c, cold, table);
-    }
-    x86_rm(&c->as, X86_ADD | X86_W, cold->r1, x86_mem_index(X86_CTX, cold->r2, 0, (int32_t)table));
-    x86_rm(&c->as, X86_MOV_MR | X86_W, cold->r1, x86_cpu(x86_arg(c, 0)));
-    if (!load && cold->r3 >= 0) {
-        x86_rm(&c->as, X86_MOV_MR | X86_W, cold->r3, x86_cpu(x86_arg(c, 1)));
-    } else if (!load) {
-        x86_rm(&c->as, X86_MOV_MI | X86_W, 0, x86_cpu(x86_arg(c, 1)));
-        x86_put32(&c->as, (uint32_t)cold->imm);
-    }
-    x86_store_imm32(c, x86_arg(c, load ? 1 : 2), cold->memop);
-    x86_call_fn(&c->as, c->abi, load ? TCG_THUNK_LOAD : TCG_THUNK_STORE);
+    memcpy(half, &cold->miss, sizeof(half));
+    x86_call_fn(&c->as, c->abi, TCG_THUNK_LOAD);
     x86_site(c, TCG_SITE_FAULT, cold->offset, cold->word, cold->insn);
-    if (load && cold->r3 >= 0) {
-        x86_rm(&c->as, X86_MOV | x86_w((IrType)cold->cc), cold->r3, x86_cpu(x86_arg(c, 0)));
-    }
-    if (cold->more) {
-        emit_lookup_again(c, cold, table);
-    }
     jump_back(c, cold);
+    for (unsigned i = 0; i < 2; i++) {
+        x86_put8(&c->as, 0x48); /* movabs rax, imm64 */
+        x86_put8(&c->as, 0xb8);
+        memcpy(c->as.p, half[i], 8);
+        c->as.p += 8;
+    }
 }
 
 static void emit_exit_stub(TcgCompiler *c, X86Cold *cold)
@@ -183,8 +133,7 @@ static void emit_rare_division(TcgCompiler *c, const X86Cold *cold)
 static void emit_one(TcgCompiler *c, X86Cold *cold)
 {
     switch ((X86ColdKind)cold->kind) {
-    case X86_COLD_LOAD:
-    case X86_COLD_STORE:
+    case X86_COLD_ACCESS:
         emit_slow_access(c, cold);
         break;
     case X86_COLD_EXIT:

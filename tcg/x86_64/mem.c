@@ -3,7 +3,8 @@
  * Guest memory accesses.
  *
  * The fast path (tcg/abi.h): offset = va - tag in one temporary, index then addend in another; a miss jumps behind the block,
- * where va is offset + tag again, so the slow path needs nothing else. The result register is only written by the access itself:
+ * where the address's own registers still hold it (another vCPU may invalidate the entry meanwhile, so offset + tag is no
+ * address any more). The result register is only written by the access itself:
  * until then the guest state is that of before the insn. Registers are allocated before that jump, never after it.
  *
  * When another access through the same base register follows (X86_VAL_MORE, live.c), offset and addend stay in their
@@ -59,7 +60,7 @@ void x86_forget_translation(TcgCompiler *c, int reg)
     }
 }
 
-static X86Kept *find_kept(TcgCompiler *c, IrVal root, X86ColdKind kind)
+static X86Kept *find_kept(TcgCompiler *c, IrVal root, IrOp kind)
 {
     for (unsigned i = 0; i < X86_N_KEPT; i++) {
         if (c->kept[i].root == root && c->kept[i].kind == kind) {
@@ -70,7 +71,7 @@ static X86Kept *find_kept(TcgCompiler *c, IrVal root, X86ColdKind kind)
 }
 
 /* Remembers that [addend + offset] is the host address of root + disp. */
-static void keep(TcgCompiler *c, IrVal root, int64_t disp, X86ColdKind kind, int offset, int addend)
+static void keep(TcgCompiler *c, IrVal root, int64_t disp, IrOp kind, int offset, int addend)
 {
     X86Kept *k = find_kept(c, root, kind);
 
@@ -90,34 +91,22 @@ typedef struct Lookup {
     X86Cold *cold;
 } Lookup;
 
-/* offset = va: in the address's own register if that dies (and is not @value, to be stored), else by a lea. */
-static int emit_va(TcgCompiler *c, const IrInsn *in, int value)
+/* offset = va, which stays in *m's registers for the slow path. */
+static int emit_va(TcgCompiler *c, const IrInsn *in, X86Mem *m)
 {
-    IrVal a = in->a;
-    int32_t disp = (int32_t)in->imm;
-    X86Mem m;
     int t;
 
-    if (c->insns[a].op == IR_CONST) {
-        t = x86_temp(c);
-        x86_mov_ri(&c->as, t, c->insns[a].imm + (uint64_t)(int64_t)disp);
-        return t;
-    }
-    m = x86_address(c, a, disp);
-    if (m.index < 0 && m.disp == 0 && m.base != value && !x86_is_pin(m.base) &&
-        x86_reg_dies(c, m.base)) {
-        return m.base;
-    }
+    *m = x86_address(c, in->a, (int32_t)in->imm);
     t = x86_temp(c);
-    if (m.index < 0 && m.disp == 0) {
-        x86_mov_rr(&c->as, t, m.base);
+    if (m->index < 0 && m->disp == 0) {
+        x86_mov_rr(&c->as, t, m->base);
     } else {
-        x86_rm(&c->as, X86_LEA | X86_W, t, m);
+        x86_rm(&c->as, X86_LEA | X86_W, t, *m);
     }
     return t;
 }
 
-void x86_emit_index(TcgCompiler *c, int index, int va)
+static void emit_index(TcgCompiler *c, int index, int va)
 {
     if (c->features & X86_FEAT_BMI2) {
         x86_vex_rr(&c->as, X86_RORX, index, 0, va);
@@ -129,7 +118,8 @@ void x86_emit_index(TcgCompiler *c, int index, int va)
     x86_alu_ri(&c->as, 0, X86_G1_AND, index, (int32_t)(c->abi->tlb_mask << 4));
 }
 
-uint8_t *x86_emit_check(TcgCompiler *c, int offset, uint32_t memop)
+/* Jumps if an access of @memop at @offset from the start of the page leaves it, or must not be misaligned and is. */
+static uint8_t *emit_check(TcgCompiler *c, int offset, uint32_t memop)
 {
     int32_t last = 4096 - (1 << (memop & IR_MEM_SIZE));
 
@@ -143,17 +133,26 @@ uint8_t *x86_emit_check(TcgCompiler *c, int offset, uint32_t memop)
     return x86_jcc(&c->as, X86_CC_A);
 }
 
-static X86Cold *cold_access(TcgCompiler *c, const IrInsn *in, X86ColdKind kind, uint8_t *miss)
+static X86Cold *cold_access(TcgCompiler *c, const IrInsn *in, uint8_t *jump, X86Mem va, int offset,
+                            int addend)
 {
-    X86Cold *cold = x86_cold(c, kind, miss);
+    X86Cold *cold = x86_cold(c, X86_COLD_ACCESS, jump);
 
-    cold->base = X86_NO_REG;
-    cold->r3 = X86_NO_REG;
-    cold->more = false;
-    cold->delta = 0;
     cold->offset = c->insn_offset;
     cold->word = c->insn_word;
-    cold->memop = (uint32_t)(in->imm >> 32);
+    cold->miss = (X86Miss){
+        .memop_scale = (uint8_t)((in->imm >> 32) | (uint32_t)va.scale << X86_MISS_SCALE_SHIFT),
+        .flags = in->op == IR_STORE   ? X86_MISS_STORE
+                 : in->type == IR_I32 ? X86_MISS_I32
+                                      : 0,
+        .offset_addend = (uint8_t)(offset | addend << 4),
+        .data_base = (uint8_t)(va.base << 4),
+        .disp = va.disp,
+    };
+    if (va.index >= 0) {
+        cold->miss.flags |= X86_MISS_INDEX;
+        cold->miss.scratch_index = (uint8_t)(va.index << 4);
+    }
     return cold;
 }
 
@@ -161,7 +160,7 @@ static X86Cold *cold_access(TcgCompiler *c, const IrInsn *in, X86ColdKind kind, 
  * page, if the earlier one found no translation, fails the check.) Otherwise the cold part looks up this access's page,
  * changes what is kept accordingly, and comes back. */
 static Lookup emit_again(TcgCompiler *c, const IrInsn *in, const X86Kept *k, int32_t delta,
-                         X86ColdKind kind)
+                         IrOp kind)
 {
     uint32_t memop = (uint32_t)(in->imm >> 32);
     int32_t last = 4096 - (1 << (memop & IR_MEM_SIZE));
@@ -170,7 +169,7 @@ static Lookup emit_again(TcgCompiler *c, const IrInsn *in, const X86Kept *k, int
     int t = X86_NO_REG;
     uint8_t *miss;
 
-    if (kind == X86_COLD_LOAD && !x86_hint(c)) {
+    if (kind == IR_LOAD && !x86_hint(c)) {
         l.result = x86_temp(c);
     }
     if (delta >= 0 && !(memop & IR_MEM_ALIGN)) {
@@ -180,39 +179,37 @@ static Lookup emit_again(TcgCompiler *c, const IrInsn *in, const X86Kept *k, int
     } else {
         t = x86_temp(c);
         x86_rm(&c->as, X86_LEA | X86_W, t, x86_mem(k->offset, delta));
-        miss = x86_emit_check(c, t, memop);
+        miss = emit_check(c, t, memop);
         l.host = x86_mem_index(k->addend, t, 0, 0);
     }
-    l.cold = cold_access(c, in, kind, miss);
-    l.cold->r1 = k->offset;
-    l.cold->r2 = k->addend;
-    l.cold->more = true;
-    l.cold->base = va.base;
-    l.cold->disp = va.disp;
-    l.cold->delta = delta;
-    l.cold->scratch = (int8_t)t;
-    l.cold->access = c->as.p;
+    l.cold = cold_access(c, in, miss, va, k->offset, k->addend);
+    l.cold->miss.flags |= X86_MISS_KEEP | X86_MISS_AGAIN;
+    l.cold->miss.delta = (int16_t)delta;
+    if (t >= 0) {
+        l.cold->miss.flags |= X86_MISS_SCRATCH;
+        l.cold->miss.scratch_index = (uint8_t)t;
+    }
+    l.cold->back = c->as.p;
     return l;
 }
 
-static Lookup emit_tlb(TcgCompiler *c, const IrInsn *in, X86ColdKind kind, int value, bool more)
+static Lookup emit_tlb(TcgCompiler *c, const IrInsn *in, IrOp kind, bool more)
 {
-    uint32_t table = kind == X86_COLD_LOAD ? c->abi->tlb_read : c->abi->tlb_write;
+    uint32_t table = kind == IR_LOAD ? c->abi->tlb_read : c->abi->tlb_write;
     Lookup l = { .result = X86_NO_REG };
-    int offset = emit_va(c, in, value);
-    int addend;
+    X86Mem va;
+    int offset = emit_va(c, in, &va);
+    int addend = x86_temp(c);
+    uint8_t *miss;
 
-    c->locked = 1u << offset | (value >= 0 ? 1u << value : 0); /* the address was used */
-    addend = x86_temp(c);
-    if (more && kind == X86_COLD_LOAD && !x86_hint(c)) {
+    if (more && kind == IR_LOAD && !x86_hint(c)) {
         l.result = x86_temp(c);
     }
-    x86_emit_index(c, addend, offset);
+    emit_index(c, addend, offset);
     x86_rm(&c->as, X86_SUB | X86_W, offset, x86_mem_index(X86_CTX, addend, 0, (int32_t)table));
-    l.cold = cold_access(c, in, kind, x86_emit_check(c, offset, (uint32_t)(in->imm >> 32)));
-    l.cold->r1 = (int8_t)offset;
-    l.cold->r2 = (int8_t)addend;
-    l.cold->more = more;
+    miss = emit_check(c, offset, (uint32_t)(in->imm >> 32));
+    l.cold = cold_access(c, in, miss, va, offset, addend);
+    l.cold->miss.flags |= more ? X86_MISS_KEEP : 0;
     x86_rm(&c->as, X86_MOV | X86_W, addend, x86_mem_index(X86_CTX, addend, 0, (int32_t)table + 8));
     l.host = x86_mem_index(addend, offset, 0, 0);
     if (l.result < 0) {
@@ -240,8 +237,7 @@ static bool is_simple(const TcgCompiler *c, const IrInsn *in)
     return c->insns[sum->b].op == IR_CONST && disp == (int32_t)disp;
 }
 
-/* @value: the register of the value to store, or X86_NO_REG. */
-static Lookup emit_lookup(TcgCompiler *c, const IrInsn *in, X86ColdKind kind, int value)
+static Lookup emit_lookup(TcgCompiler *c, const IrInsn *in, IrOp kind)
 {
     int64_t disp = (int32_t)in->imm;
     IrVal root = x86_root(c, in->a, &disp);
@@ -258,11 +254,21 @@ static Lookup emit_lookup(TcgCompiler *c, const IrInsn *in, X86ColdKind kind, in
         }
     }
     more = more && has_spare(c);
-    l = emit_tlb(c, in, kind, value, more);
+    l = emit_tlb(c, in, kind, more);
     if (more) {
         keep(c, root, disp, kind, l.host.index, l.host.base);
     }
     return l;
+}
+
+/* The access has been emitted. @data: the register of the value or result. */
+static void end_access(TcgCompiler *c, X86Cold *cold, int data)
+{
+    cold->miss.data_base |= (uint8_t)data;
+    if (cold->miss.flags & X86_MISS_AGAIN) {
+        cold->miss.access_len = (uint8_t)(c->as.p - cold->back);
+    }
+    cold->back = c->as.p;
 }
 
 /* ---- Loads ---- */
@@ -315,7 +321,7 @@ static void emit_load_be(TcgCompiler *c, int d, X86Mem m, uint32_t memop, IrType
 int x86_emit_load(TcgCompiler *c, const IrInsn *in)
 {
     uint32_t memop = (uint32_t)(in->imm >> 32);
-    Lookup l = emit_lookup(c, in, X86_COLD_LOAD, X86_NO_REG);
+    Lookup l = emit_lookup(c, in, IR_LOAD);
     int d = x86_hint(c) ? c->vals[c->at].hint : l.result;
 
     if (memop & IR_MEM_BE && (memop & IR_MEM_SIZE) != IR_MEM_8) {
@@ -323,9 +329,7 @@ int x86_emit_load(TcgCompiler *c, const IrInsn *in)
     } else {
         x86_rm(&c->as, load_opcode(memop, (IrType)in->type), d, l.host);
     }
-    l.cold->r3 = (int8_t)d;
-    l.cold->cc = in->type;
-    l.cold->back = c->as.p;
+    end_access(c, l.cold, d);
     return d;
 }
 
@@ -380,23 +384,23 @@ void x86_emit_store(TcgCompiler *c, const IrInsn *in)
     static const uint32_t plain[] = { X86_MOV8_MR, X86_MOV16_MR, X86_MOV_MR, X86_MOV_MR | X86_W };
     uint32_t memop = (uint32_t)(in->imm >> 32), size = memop & IR_MEM_SIZE;
     bool swap = memop & IR_MEM_BE && size != IR_MEM_8;
+    int value = X86_NO_REG;
     int32_t imm;
     Lookup l;
 
     if (!swap && c->vals[in->b].reg < 0 && x86_imm(c, in->b, (IrType)in->type, &imm)) {
-        l = emit_lookup(c, in, X86_COLD_STORE, X86_NO_REG);
-        l.cold->imm = imm;
+        l = emit_lookup(c, in, IR_STORE);
+        l.cold->miss.flags |= X86_MISS_IMM;
+        l.cold->miss.imm = imm;
         emit_store_imm(c, size, l.host, imm);
     } else {
-        int value = x86_use(c, in->b);
-
-        l = emit_lookup(c, in, X86_COLD_STORE, value);
-        l.cold->r3 = (int8_t)value;
+        value = x86_use(c, in->b);
+        l = emit_lookup(c, in, IR_STORE);
         if (swap) {
             emit_store_be(c, size, value, l.host);
         } else {
             x86_rm(&c->as, plain[size], value, l.host);
         }
     }
-    l.cold->back = c->as.p;
+    end_access(c, l.cold, value < 0 ? 0 : value);
 }

@@ -127,15 +127,30 @@ static void end_call(Thunks *t)
     x86_put8(&t->as, 0xc3);
 }
 
-/* arg[0]: va; a load: arg[1] memop; a store: arg[1] value, arg[2] memop. */
-static void make_access(Thunks *t, TcgFn fn)
+/* Every register is saved by its number, for x86_miss() to read and change. */
+static void make_miss(Thunks *t)
 {
-    begin_call(t);
-    load(t, X86_RSI, t->abi->arg);
-    load(t, X86_RDX, t->abi->arg + 8);
-    load(t, X86_RCX, t->abi->arg + 16);
-    x86_call_fn(&t->as, t->abi, fn);
-    end_call(t);
+    uint32_t saved = X86_TEMPS | t->pinned;
+
+    for (uint32_t m = saved; m; m &= m - 1) {
+        store(t, __builtin_ctz(m), t->abi->save + 8 * (uint32_t)__builtin_ctz(m));
+    }
+    x86_rm(&t->as, X86_MOV | X86_W, X86_RAX, x86_mem(X86_RSP, 0));
+    store(t, X86_RAX, t->abi->host_pc);
+    store_pins(t);
+    x86_mov_ri(&t->as, X86_RDI, (uintptr_t)t->abi);
+    x86_mov_rr(&t->as, X86_RSI, X86_CPU);
+    x86_mov_rr(&t->as, X86_RDX, X86_RSP);
+    x86_alu_ri(&t->as, X86_W, X86_G1_SUB, X86_RSP, 8);
+    x86_mov_ri(&t->as, X86_RAX, (uintptr_t)x86_miss);
+    x86_rr(&t->as, X86_G5, X86_G5_CALL, X86_RAX);
+    x86_alu_ri(&t->as, X86_W, X86_G1_ADD, X86_RSP, 8);
+    load(t, X86_CTX, t->abi->ctx);
+    clear_host_pc(t);
+    for (uint32_t m = saved; m; m &= m - 1) {
+        load(t, __builtin_ctz(m), t->abi->save + 8 * (uint32_t)__builtin_ctz(m));
+    }
+    x86_put8(&t->as, 0xc3);
 }
 
 /* Arguments, then the constant, in arg[0] to arg[3]; the helper's number in the upper half of arg[3]. */
@@ -158,10 +173,7 @@ static void make_thunk(Thunks *t, TcgFn fn)
 {
     switch (fn) {
     case TCG_THUNK_LOAD:
-        make_access(t, TCG_FN_LOAD);
-        break;
-    case TCG_THUNK_STORE:
-        make_access(t, TCG_FN_STORE);
+        make_miss(t);
         break;
     case TCG_THUNK_CALL_STATE:
         make_call_state(t);
@@ -203,7 +215,7 @@ size_t tcg_backend_make_thunks(const TcgAbi *abi, uint8_t *rw, uint8_t *rx, size
         while ((uintptr_t)t.as.p & 15) {
             x86_put8(&t.as, 0xcc);
         }
-        fns[fn] = fn == TCG_THUNK_CALL_PURE ? NULL : rx + (t.as.p - rw);
+        fns[fn] = fn == TCG_THUNK_STORE || fn == TCG_THUNK_CALL_PURE ? NULL : rx + (t.as.p - rw);
         make_thunk(&t, fn);
     }
     g_assert((size_t)(t.as.p - rw) <= size);

@@ -55,10 +55,34 @@ typedef struct X86Val {
     uint8_t flags;
 } X86Val;
 
+/* What a memory access that missed needs to be done by x86_miss(); part of the code. */
+enum {
+    X86_MISS_STORE = 1,
+    X86_MISS_I32 = 2,      /* a load's result is zero-extended from 32 bits */
+    X86_MISS_IMM = 4,      /* a store of .imm instead of a register */
+    X86_MISS_INDEX = 8,    /* va = base + (index << scale) + disp, else base + disp */
+    X86_MISS_KEEP = 16,    /* offset and addend are used by a later access */
+    X86_MISS_AGAIN = 32,   /* offset and addend were an earlier access's */
+    X86_MISS_SCRATCH = 64, /* and .scratch must be va - tag at the access */
+    X86_MISS_SCALE_SHIFT = 5,
+};
+
+/* Registers are numbers of 4 bits, two in a byte, the low half first. */
+typedef struct X86Miss {
+    uint8_t memop_scale, flags;
+    uint8_t offset_addend; /* offset: va - tag - delta */
+    uint8_t data_base;     /* data: of the value or result */
+    int32_t disp, imm;
+    int16_t delta;
+    uint8_t scratch_index;
+    uint8_t access_len; /* bytes from the access to where the block goes on */
+} X86Miss;
+
+G_STATIC_ASSERT(sizeof(X86Miss) == 16);
+
 /* What stands behind the block. */
 typedef enum X86ColdKind {
-    X86_COLD_LOAD,
-    X86_COLD_STORE,  /* slow memory access */
+    X86_COLD_ACCESS, /* memory access that the fast path does not do */
     X86_COLD_EXIT,   /* stub of a direct exit; icount credit and poll before it where needed */
     X86_COLD_LOOKUP, /* direct exit to another page */
     X86_COLD_POLL,   /* exit_request was set before a backward conditional exit: is it taken? */
@@ -81,20 +105,14 @@ typedef struct X86Cold {
     uint8_t cc;        /* POLL: condition; LOAD: IrType */
     uint8_t cmp_len;
     uint16_t insn;
-    uint8_t *from;      /* rel32 that jumps here */
-    uint8_t *from2;     /* another one, or NULL */
-    uint8_t *back;      /* where the block goes on */
-    const uint8_t *cmp; /* POLL: the compare to repeat */
-    int32_t offset;     /* page offset for the site or of the target */
-    uint32_t word;      /* LOAD, STORE: the site's word; EXIT: X86ExitKind; DIV: IrOp */
-    uint32_t memop;     /* LOAD, STORE: IrMemOp; DIV: IrType */
-    /* LOAD, STORE: */
-    int32_t imm;         /* a store with r3 = X86_NO_REG: the value */
-    bool more;           /* r1 and r2 are kept for a later access */
-    int8_t base;         /* not X86_NO_REG: r1 and r2 were kept and did not fit; va = base + disp */
-    int8_t scratch;      /* in that case: must be va - tag at .access, or X86_NO_REG */
-    int32_t disp, delta; /* in that case: r1 is va - tag - delta */
-    uint8_t *access;     /* in that case: where the hit goes on */
+    uint8_t *from;        /* rel32 that jumps here */
+    uint8_t *from2;       /* another one, or NULL */
+    uint8_t *back;        /* where the block goes on */
+    const uint8_t *cmp;   /* POLL: the compare to repeat */
+    int32_t offset;       /* page offset for the site or of the target */
+    uint32_t word;        /* LOAD, STORE: the site's word; EXIT: X86ExitKind; DIV: IrOp */
+    uint32_t memop;       /* LOAD, STORE: IrMemOp; DIV: IrType */
+    X86Miss miss;         /* ACCESS */
     struct X86Cold *exit; /* POLL: the EXIT whose stub is jumped to */
     uint8_t *stub;        /* EXIT: its address, once emitted */
 } X86Cold;
@@ -251,10 +269,6 @@ int x86_emit_div(TcgCompiler *c, const IrInsn *in);
 /* Temporary @reg gets another use (X86_NO_REG: none); all are clobbered or translations may have changed. */
 void x86_forget_translation(TcgCompiler *c, int reg);
 void x86_forget_translations(TcgCompiler *c);
-/* @index = offset of the TLB entry for the address in @va. */
-void x86_emit_index(TcgCompiler *c, int index, int va);
-/* Jumps if an access of @memop at @offset from the start of the page leaves it, or must not be misaligned and is. */
-uint8_t *x86_emit_check(TcgCompiler *c, int offset, uint32_t memop);
 int x86_emit_load(TcgCompiler *c, const IrInsn *in);
 void x86_emit_store(TcgCompiler *c, const IrInsn *in);
 int x86_emit_call(TcgCompiler *c, const IrInsn *in);
@@ -277,6 +291,12 @@ void x86_call_fn(X86Asm *as, const TcgAbi *abi, unsigned fn);
 void x86_jmp_fn(X86Asm *as, const TcgAbi *abi, unsigned fn);
 /* Memory offset of a thunk argument. */
 uint32_t x86_arg(const TcgCompiler *c, unsigned n);
+
+/* ---- miss.c ---- */
+
+/* Does the memory access whose call has *@ret as return address, with the host registers in Cpu.save (by number); changes these as
+ * the block wants them, and *@ret. May leave by a guest fault. Called by the thunk. */
+void x86_miss(const TcgAbi *abi, uint8_t *cpu, uint8_t **ret);
 
 /* ---- cold.c ---- */
 
