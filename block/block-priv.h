@@ -16,7 +16,7 @@ typedef struct BlockOverlay BlockOverlay;
 typedef struct IovCursor {
     const struct iovec *iov;
     int n;
-    size_t skip;                    /* bytes of iov[0] that are done */
+    size_t skip; /* bytes of iov[0] that are done */
 } IovCursor;
 
 /* Puts the next at most @limit bytes into @out, @max entries at most; returns their number and the bytes in *@bytes. */

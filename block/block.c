@@ -18,28 +18,30 @@ enum { MAX_WORKERS = 8 };
 struct BlockBackend {
     char *id, *file, *user;
     int fd;
-    BlockOverlay *overlay;          /* NULL: no snapshot */
+    BlockOverlay *overlay; /* NULL: no snapshot */
     bool readonly, cache_unsafe;
     uint64_t file_length, length;
     void (*batch_end)(void *opaque);
     void *batch_opaque;
-    bool batch_open;                /* completions since the last batch_end; under the caller's lock */
-    unsigned in_flight;             /* under pool.lock */
+    bool batch_open;    /* completions since the last batch_end; under the caller's lock */
+    unsigned in_flight; /* under pool.lock */
 };
 
-typedef struct RequestList { BlockRequest *first, **end; } RequestList;
+typedef struct RequestList {
+    BlockRequest *first, **end;
+} RequestList;
 
 static struct {
     GMutex lock;
-    GCond work;                     /* todo is not empty */
-    GCond progress;                 /* a request was finished */
+    GCond work;     /* todo is not empty */
+    GCond progress; /* a request was finished */
     RequestList todo, finished;
     unsigned workers, idle;
-    unsigned queued;                /* length of todo */
-    bool completer;                 /* a worker is about to empty `finished` */
+    unsigned queued; /* length of todo */
+    bool completer;  /* a worker is about to empty `finished` */
 } pool;
 
-static GPtrArray *back_ends;        /* of BlockBackend * */
+static GPtrArray *back_ends; /* of BlockBackend * */
 static void (*lock_machine)(void), (*unlock_machine)(void);
 static bool synchronous;
 
@@ -80,12 +82,14 @@ static BlockRequest *list_take_first(RequestList *list)
 
 static int read_bytes(BlockBackend *blk, uint64_t offset, uint64_t bytes, IovCursor *c)
 {
-    return blk->overlay ? overlay_read(blk->overlay, offset, bytes, c) : raw_read(blk->fd, offset, bytes, c);
+    return blk->overlay ? overlay_read(blk->overlay, offset, bytes, c)
+                        : raw_read(blk->fd, offset, bytes, c);
 }
 
 static int write_bytes(BlockBackend *blk, uint64_t offset, uint64_t bytes, IovCursor *c)
 {
-    return blk->overlay ? overlay_write(blk->overlay, offset, bytes, c) : raw_write(blk->fd, offset, bytes, c);
+    return blk->overlay ? overlay_write(blk->overlay, offset, bytes, c)
+                        : raw_write(blk->fd, offset, bytes, c);
 }
 
 static int carry_out(BlockBackend *blk, BlockRequest *req)
@@ -131,7 +135,8 @@ static bool carry_out_at_hand(BlockBackend *blk, BlockRequest *req)
     if (blk->overlay && req->op == BLOCK_READ) {
         fd = overlay_file(blk->overlay, req->offset, req->bytes);
     }
-    return req->op == BLOCK_READ && raw_read_at_hand(fd, req->offset, req->bytes, req->iov, req->n_iov);
+    return req->op == BLOCK_READ &&
+           raw_read_at_hand(fd, req->offset, req->bytes, req->iov, req->n_iov);
 }
 
 /* ---- Completion ---- */
@@ -174,7 +179,7 @@ static void complete_finished(void)
             BlockRequest *next = req->next;
 
             req->blk->batch_open = true;
-            req->done(req, req->result);    /* @req may be gone now */
+            req->done(req, req->result); /* @req may be gone now */
             req = next;
         }
     }
@@ -297,7 +302,9 @@ static bool check_format(const BlockBackend *blk, const char *format, GError **e
 
     if (found) {
         g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
-                    "%s: is a %s image, a format that is not supported yet; format=raw uses its bytes as they are", blk->file, found);
+                    "%s: is a %s image, a format that is not supported yet; format=raw uses its "
+                    "bytes as they are",
+                    blk->file, found);
         return false;
     }
     return true;
@@ -308,7 +315,8 @@ static bool open_file(BlockBackend *blk, const BlockOptions *options, GError **e
     bool readonly = options->readonly || options->snapshot;
 
     blk->fd = raw_open(blk->file, readonly, &blk->file_length, error);
-    if (blk->fd < 0 || !file_lock(blk->fd, blk->file, readonly, error) || !check_format(blk, options->format, error)) {
+    if (blk->fd < 0 || !file_lock(blk->fd, blk->file, readonly, error) ||
+        !check_format(blk, options->format, error)) {
         return false;
     }
     if (blk->file_length > INT64_MAX - BLOCK_SECTOR) {
@@ -345,7 +353,8 @@ BlockBackend *block_open(const BlockOptions *options, GError **error)
     BlockBackend *blk;
 
     if (options->format && strcmp(options->format, "raw") != 0) {
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s: format=%s: not supported yet (only raw is)", options->file,
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+                    "%s: format=%s: not supported yet (only raw is)", options->file,
                     options->format);
         return NULL;
     }
@@ -417,7 +426,8 @@ const char *block_file(const BlockBackend *blk)
 bool block_claim(BlockBackend *blk, const char *user, GError **error)
 {
     if (blk->user) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "drive '%s' is already used by %s", blk->id, blk->user);
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "drive '%s' is already used by %s", blk->id, blk->user);
         return false;
     }
     blk->user = g_strdup(user);
@@ -438,7 +448,8 @@ void block_set_batch_end(BlockBackend *blk, void (*f)(void *opaque), void *opaqu
 
 /* ---- Synchronous access ---- */
 
-static bool access_now(BlockBackend *blk, BlockOp op, uint64_t offset, void *buf, uint64_t len, GError **error)
+static bool access_now(BlockBackend *blk, BlockOp op, uint64_t offset, void *buf, uint64_t len,
+                       GError **error)
 {
     struct iovec iov = { buf, len };
     BlockRequest req = { .op = op, .offset = offset, .bytes = len, .iov = &iov, .n_iov = 1 };
@@ -446,8 +457,8 @@ static bool access_now(BlockBackend *blk, BlockOp op, uint64_t offset, void *buf
 
     err = err ? err : carry_out(blk, &req);
     if (err) {
-        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(-err), "%s: cannot %s: %s", blk->file,
-                    op == BLOCK_READ ? "read" : "write", g_strerror(-err));
+        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(-err), "%s: cannot %s: %s",
+                    blk->file, op == BLOCK_READ ? "read" : "write", g_strerror(-err));
     }
     return err == 0;
 }
@@ -468,7 +479,8 @@ void block_info(GString *out)
         const BlockBackend *blk = g_ptr_array_index(back_ends, i);
         g_autofree char *size = size_format(blk->length);
 
-        g_string_append_printf(out, "%s: %s (raw%s%s), %s, used by %s\n", blk->id, blk->file, blk->readonly ? ", read-only" : "",
-                               blk->overlay ? ", snapshot" : "", size, blk->user ? blk->user : "nobody");
+        g_string_append_printf(out, "%s: %s (raw%s%s), %s, used by %s\n", blk->id, blk->file,
+                               blk->readonly ? ", read-only" : "", blk->overlay ? ", snapshot" : "",
+                               size, blk->user ? blk->user : "nobody");
     }
 }

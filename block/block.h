@@ -20,35 +20,42 @@ typedef struct BlockBackend BlockBackend;
 typedef struct BlockOptions {
     const char *id;
     const char *file;
-    const char *format;             /* "raw" or NULL: raw */
+    const char *format; /* "raw" or NULL: raw */
     bool readonly;
-    bool snapshot;                  /* writes go to a temporary overlay that is thrown away; the file is opened read-only */
-    bool cache_unsafe;              /* cache=unsafe: flushes are not waited for */
+    bool
+        snapshot; /* writes go to a temporary overlay that is thrown away; the file is opened read-only */
+    bool cache_unsafe; /* cache=unsafe: flushes are not waited for */
 } BlockOptions;
 
 /* Opens @options->file (locked against a second writer: the error names the holder's process when it can); registered under the id. */
 BlockBackend *block_open(const BlockOptions *options, GError **error);
 BlockBackend *block_find(const char *id);
-void block_close_all(void);         /* completes and flushes everything; the caller holds the lock */
+void block_close_all(void); /* completes and flushes everything; the caller holds the lock */
 
-uint64_t block_length(const BlockBackend *blk);     /* bytes, a multiple of 512 */
-uint64_t block_file_length(const BlockBackend *blk);        /* bytes the file had when it was opened */
+uint64_t block_length(const BlockBackend *blk);      /* bytes, a multiple of 512 */
+uint64_t block_file_length(const BlockBackend *blk); /* bytes the file had when it was opened */
 bool block_is_readonly(const BlockBackend *blk);
 const char *block_file(const BlockBackend *blk);
 /* One device may use a back end. False: taken already. */
 bool block_claim(BlockBackend *blk, const char *user, GError **error);
 void block_release(BlockBackend *blk);
 
-typedef enum BlockOp { BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH, BLOCK_DISCARD, BLOCK_WRITE_ZEROES } BlockOp;
+typedef enum BlockOp {
+    BLOCK_READ,
+    BLOCK_WRITE,
+    BLOCK_FLUSH,
+    BLOCK_DISCARD,
+    BLOCK_WRITE_ZEROES
+} BlockOp;
 
 /* A request, owned by the caller until done() was called. @iov must stay valid. Out of range: done(-EINVAL). */
 typedef struct BlockRequest BlockRequest;
 struct BlockRequest {
     BlockOp op;
-    uint64_t offset, bytes;         /* bytes = sum of iov for read and write */
+    uint64_t offset, bytes; /* bytes = sum of iov for read and write */
     struct iovec *iov;
     int n_iov;
-    void (*done)(BlockRequest *req, int error);     /* 0 or -errno */
+    void (*done)(BlockRequest *req, int error); /* 0 or -errno */
     void *opaque;
     /* block.c's while in flight */
     BlockBackend *blk;
@@ -64,7 +71,8 @@ void block_drain(BlockBackend *blk);
 void block_set_batch_end(BlockBackend *blk, void (*f)(void *opaque), void *opaque);
 /* Synchronous access for loaders and flash at start. */
 bool block_pread(BlockBackend *blk, uint64_t offset, void *buf, uint64_t len, GError **error);
-bool block_pwrite(BlockBackend *blk, uint64_t offset, const void *buf, uint64_t len, GError **error);
+bool block_pwrite(BlockBackend *blk, uint64_t offset, const void *buf, uint64_t len,
+                  GError **error);
 
 /* "info block": a line for each back end. */
 void block_info(GString *out);

@@ -59,7 +59,8 @@ static int find_holder(int fd)
     if (!dir || fstat(fd, &st) < 0) {
         return 0;
     }
-    identity = g_strdup_printf(" %02x:%02x:%" PRIu64 " ", major(st.st_dev), minor(st.st_dev), (uint64_t)st.st_ino);
+    identity = g_strdup_printf(" %02x:%02x:%" PRIu64 " ", major(st.st_dev), minor(st.st_dev),
+                               (uint64_t)st.st_ino);
     while ((name = g_dir_read_name(dir))) {
         if (g_ascii_isdigit(name[0]) && process_holds(name, identity)) {
             return atoi(name);
@@ -88,7 +89,8 @@ static char *describe_holder(int fd, short type)
     if (g_file_get_contents(file, &name, NULL, NULL)) {
         g_strchomp(name);
     }
-    return g_strdup_printf("process %d%s%s%s", pid, name ? " (" : "", name ? name : "", name ? ")" : "");
+    return g_strdup_printf("process %d%s%s%s", pid, name ? " (" : "", name ? name : "",
+                           name ? ")" : "");
 }
 
 bool file_lock(int fd, const char *file, bool readonly, GError **error)
@@ -101,6 +103,7 @@ bool file_lock(int fd, const char *file, bool readonly, GError **error)
         return true;
     }
     holder = describe_holder(fd, lock.l_type);
-    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN, "%s: is in use%s by %s", file, readonly ? " for writing" : "", holder);
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN, "%s: is in use%s by %s", file,
+                readonly ? " for writing" : "", holder);
     return false;
 }

@@ -16,8 +16,8 @@ enum { CLUSTER = 64 * 1024 };
 struct BlockOverlay {
     int base, fd;
     uint64_t length;
-    GMutex lock;                    /* clusters come into being */
-    uint64_t own[];                 /* bitmap, atomic: the overlay holds the cluster */
+    GMutex lock;    /* clusters come into being */
+    uint64_t own[]; /* bitmap, atomic: the overlay holds the cluster */
 };
 
 static int open_temporary(const char *folder)
@@ -47,8 +47,8 @@ BlockOverlay *overlay_new(int base_fd, uint64_t length, GError **error)
         fd = open_temporary(g_get_tmp_dir());
     }
     if (fd < 0) {
-        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "snapshot=on: no temporary file in %s: %s",
-                    g_get_tmp_dir(), g_strerror(errno));
+        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
+                    "snapshot=on: no temporary file in %s: %s", g_get_tmp_dir(), g_strerror(errno));
         g_free(o);
         return NULL;
     }
@@ -156,7 +156,8 @@ static int write_cluster(BlockOverlay *o, uint64_t offset, uint64_t len, IovCurs
         return write_data(o, offset, len, c);
     }
     g_mutex_lock(&o->lock);
-    err = is_own(o, offset / CLUSTER) ? write_data(o, offset, len, c) : write_new_cluster(o, offset, len, c);
+    err = is_own(o, offset / CLUSTER) ? write_data(o, offset, len, c)
+                                      : write_new_cluster(o, offset, len, c);
     g_mutex_unlock(&o->lock);
     return err;
 }

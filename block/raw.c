@@ -84,8 +84,9 @@ static bool find_length(int fd, const char *file, uint64_t *length, GError **err
         return true;
     }
     if (!S_ISBLK(st.st_mode)) {
-        return fail(error, file, EINVAL, S_ISDIR(st.st_mode) ? "is a directory, not a disk image"
-                                                             : "is neither a regular file nor a block device");
+        return fail(error, file, EINVAL,
+                    S_ISDIR(st.st_mode) ? "is a directory, not a disk image"
+                                        : "is neither a regular file nor a block device");
     }
     return ioctl(fd, BLKGETSIZE64, length) == 0 || fail(error, file, errno, g_strerror(errno));
 }
@@ -101,8 +102,10 @@ int raw_open(const char *file, bool readonly, uint64_t *length, GError **error)
     }
     if (fd < 0) {
         int err = errno;
-        bool refused = !readonly && (err == EACCES || err == EROFS || err == EPERM) && access(file, R_OK) == 0;
-        g_autofree char *text = g_strdup_printf("%s%s", g_strerror(err), refused ? " (readonly=on or snapshot=on opens it)" : "");
+        bool refused =
+            !readonly && (err == EACCES || err == EROFS || err == EPERM) && access(file, R_OK) == 0;
+        g_autofree char *text = g_strdup_printf(
+            "%s%s", g_strerror(err), refused ? " (readonly=on or snapshot=on opens it)" : "");
 
         fail(error, file, err, text);
         return -1;
@@ -116,15 +119,24 @@ int raw_open(const char *file, bool readonly, uint64_t *length, GError **error)
 
 const char *raw_probe_format(int fd)
 {
-    static const struct { unsigned at, len; const char *magic, *name; } formats[] = {
-        { 0, 4, "QFI\xfb", "qcow2" }, { 0, 4, "QED", "qed" }, { 0, 4, "KDMV", "vmdk" }, { 0, 4, "COWD", "vmdk" },
-        { 0, 21, "# Disk DescriptorFile", "vmdk" }, { 0, 8, "conectix", "vpc" }, { 0, 8, "vhdxfile", "vhdx" },
-        { 64, 4, "\x7f\x10\xda\xbe", "vdi" }, { 0, 16, "WithoutFreeSpace", "parallels" },
+    static const struct {
+        unsigned at, len;
+        const char *magic, *name;
+    } formats[] = {
+        { 0, 4, "QFI\xfb", "qcow2" },
+        { 0, 4, "QED", "qed" },
+        { 0, 4, "KDMV", "vmdk" },
+        { 0, 4, "COWD", "vmdk" },
+        { 0, 21, "# Disk DescriptorFile", "vmdk" },
+        { 0, 8, "conectix", "vpc" },
+        { 0, 8, "vhdxfile", "vhdx" },
+        { 64, 4, "\x7f\x10\xda\xbe", "vdi" },
+        { 0, 16, "WithoutFreeSpace", "parallels" },
     };
     char head[128] = { 0 };
 
     if (pread(fd, head, sizeof(head), 0) < 0) {
-        return NULL;                /* whoever reads next says what is wrong */
+        return NULL; /* whoever reads next says what is wrong */
     }
     for (unsigned i = 0; i < G_N_ELEMENTS(formats); i++) {
         if (!memcmp(head + formats[i].at, formats[i].magic, formats[i].len)) {

@@ -16,18 +16,10 @@
 #include "hw/virtio/virtio-rng.h"
 
 static GType (*const getters[])(void) = {
-    hw_clint_get_type,
-    hw_fw_cfg_get_type,
-    hw_goldfish_rtc_get_type,
-    hw_htif_get_type,
-    hw_pflash_get_type,
-    hw_plic_get_type,
-    hw_serial_get_type,
-    hw_sifive_test_get_type,
-    hw_virtio_blk_get_type,
-    hw_virtio_console_get_type,
-    hw_virtio_mmio_get_type,
-    hw_virtio_rng_get_type,
+    hw_clint_get_type,          hw_fw_cfg_get_type,      hw_goldfish_rtc_get_type,
+    hw_htif_get_type,           hw_pflash_get_type,      hw_plic_get_type,
+    hw_serial_get_type,         hw_sifive_test_get_type, hw_virtio_blk_get_type,
+    hw_virtio_console_get_type, hw_virtio_mmio_get_type, hw_virtio_rng_get_type,
 };
 
 const GType *hw_device_types(unsigned *n)
@@ -49,7 +41,7 @@ GType hw_device_find(const char *model)
     const GType *types = hw_device_types(&n);
 
     for (unsigned i = 0; i < n; i++) {
-        HwDeviceClass *dc = g_type_class_ref(types[i]);     /* kept: the types are static */
+        HwDeviceClass *dc = g_type_class_ref(types[i]); /* kept: the types are static */
 
         if (!strcmp(dc->model, model)) {
             return types[i];

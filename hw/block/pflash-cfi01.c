@@ -14,15 +14,29 @@
 #include "util/log.h"
 
 enum {
-    BUFFER = 1024,                  /* bytes of the bank that one buffered program can change, aligned */
-    N_CHIPS = 2, CHIP_WORD = 2, WORD = N_CHIPS * CHIP_WORD,
-    LOAD_CHUNK = 64 * 1024, DEFAULT_SIZE = 4 * HW_PFLASH_SECTOR,
-    MANUFACTURER = 0x89, DEVICE = 0x18,
+    BUFFER = 1024, /* bytes of the bank that one buffered program can change, aligned */
+    N_CHIPS = 2,
+    CHIP_WORD = 2,
+    WORD = N_CHIPS * CHIP_WORD,
+    LOAD_CHUNK = 64 * 1024,
+    DEFAULT_SIZE = 4 * HW_PFLASH_SECTOR,
+    MANUFACTURER = 0x89,
+    DEVICE = 0x18,
 };
 enum {
-    CMD_PROGRAM_ALT = 0x10, CMD_ERASE = 0x20, CMD_PROGRAM = 0x40, CMD_CLEAR_STATUS = 0x50, CMD_LOCK = 0x60,
-    CMD_STATUS = 0x70, CMD_ID = 0x90, CMD_QUERY = 0x98, CMD_SUSPEND = 0xb0, CMD_CONFIRM = 0xd0, CMD_BUFFER = 0xe8,
-    CMD_ARRAY_AMD = 0xf0, CMD_ARRAY = 0xff,
+    CMD_PROGRAM_ALT = 0x10,
+    CMD_ERASE = 0x20,
+    CMD_PROGRAM = 0x40,
+    CMD_CLEAR_STATUS = 0x50,
+    CMD_LOCK = 0x60,
+    CMD_STATUS = 0x70,
+    CMD_ID = 0x90,
+    CMD_QUERY = 0x98,
+    CMD_SUSPEND = 0xb0,
+    CMD_CONFIRM = 0xd0,
+    CMD_BUFFER = 0xe8,
+    CMD_ARRAY_AMD = 0xf0,
+    CMD_ARRAY = 0xff,
 };
 enum { SR_LOCKED = 2, SR_PROGRAM = 16, SR_ERASE = 32, SR_READY = 128 };
 
@@ -30,7 +44,14 @@ enum { SR_LOCKED = 2, SR_PROGRAM = 16, SR_ERASE = 32, SR_READY = 128 };
 typedef enum FlashMode { MODE_ARRAY, MODE_STATUS, MODE_ID, MODE_QUERY, N_MODES } FlashMode;
 /* What the next write is. */
 typedef enum FlashCycle {
-    CYCLE_COMMAND, CYCLE_ERASE, CYCLE_PROGRAM, CYCLE_LOCK, CYCLE_COUNT, CYCLE_DATA, CYCLE_CONFIRM, N_CYCLES
+    CYCLE_COMMAND,
+    CYCLE_ERASE,
+    CYCLE_PROGRAM,
+    CYCLE_LOCK,
+    CYCLE_COUNT,
+    CYCLE_DATA,
+    CYCLE_CONFIRM,
+    N_CYCLES
 } FlashCycle;
 
 typedef struct HwPflash {
@@ -39,15 +60,17 @@ typedef struct HwPflash {
     BlockBackend *blk;
     const char *name;
     uint64_t size;
-    uint64_t writable;              /* bytes from the start that can be changed */
+    uint64_t writable; /* bytes from the start that can be changed */
     uint8_t mode, cycle, status;
-    uint32_t buffer_base;           /* of the buffered program under way */
+    uint32_t buffer_base; /* of the buffered program under way */
     uint16_t words_left;
-    bool buffer_open;               /* buffer_base is set */
+    bool buffer_open; /* buffer_base is set */
     uint8_t buffer[BUFFER];
 } HwPflash;
 
-typedef struct HwPflashClass { HwDeviceClass parent; } HwPflashClass;
+typedef struct HwPflashClass {
+    HwDeviceClass parent;
+} HwPflashClass;
 
 G_DEFINE_TYPE(HwPflash, hw_pflash, HW_TYPE_DEVICE)
 
@@ -190,7 +213,7 @@ static void command(HwPflash *s, uint8_t cmd)
         return;
     case CMD_STATUS:
     case CMD_SUSPEND:
-    case CMD_CONFIRM:               /* nothing is ever suspended */
+    case CMD_CONFIRM: /* nothing is ever suspended */
         break;
     default:
         log_guest_error("%s: unknown command %#x", s->name, cmd);
@@ -254,14 +277,45 @@ static void flash_write(void *opaque, uint64_t offset, uint64_t value, unsigned 
 static uint8_t query(const HwPflash *s, uint64_t i)
 {
     static const uint8_t fixed[] = {
-        [0x10] = 'Q', 'R', 'Y', 0x01, 0x00, 0x31, 0x00,
-        [0x1b] = 0x45, 0x55, 0x00, 0x00,    /* 4.5 to 5.5 V, no programming voltage */
-        [0x1f] = 7, 7, 10, 0, 4, 4, 4, 0,   /* typical and longest times, as powers of 2 */
-        [0x28] = 1,                 /* 16 bits wide */
-        [0x2c] = 1,                 /* all sectors are of one size */
-        [0x31] = 'P', 'R', 'I', '1', '0', 0, 0, 0, 0, 0, 0, 0, 0x50, 0x00, 0,
+        [0x10] = 'Q',
+        'R',
+        'Y',
+        0x01,
+        0x00,
+        0x31,
+        0x00,
+        [0x1b] = 0x45,
+        0x55,
+        0x00,
+        0x00, /* 4.5 to 5.5 V, no programming voltage */
+        [0x1f] = 7,
+        7,
+        10,
+        0,
+        4,
+        4,
+        4,
+        0,          /* typical and longest times, as powers of 2 */
+        [0x28] = 1, /* 16 bits wide */
+        [0x2c] = 1, /* all sectors are of one size */
+        [0x31] = 'P',
+        'R',
+        'I',
+        '1',
+        '0',
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0x50,
+        0x00,
+        0,
     };
-    unsigned chip_sector = HW_PFLASH_SECTOR / N_CHIPS, last = (unsigned)(s->size / HW_PFLASH_SECTOR - 1);
+    unsigned chip_sector = HW_PFLASH_SECTOR / N_CHIPS,
+             last = (unsigned)(s->size / HW_PFLASH_SECTOR - 1);
 
     switch (i) {
     case 0x27:
@@ -287,7 +341,7 @@ static uint16_t chip_reply(const HwPflash *s, uint64_t i)
 
     switch (s->mode) {
     case MODE_ID:
-        if (in_sector == 2) {       /* the sector's lock */
+        if (in_sector == 2) { /* the sector's lock */
             return (i + 1) * WORD > s->writable;
         }
         return in_sector == 0 ? MANUFACTURER : in_sector == 1 ? DEVICE : 0;
@@ -303,7 +357,7 @@ static uint64_t flash_read(void *opaque, uint64_t offset, unsigned size)
     HwPflash *s = opaque;
     uint32_t word;
 
-    if (s->mode == MODE_ARRAY) {    /* a reader that came before the map was changed back */
+    if (s->mode == MODE_ARRAY) { /* a reader that came before the map was changed back */
         memcpy(&word, hw_pflash_contents(&s->parent) + (offset & ~3ull), sizeof(word));
         word = GUINT32_FROM_LE(word);
     } else {
@@ -312,7 +366,9 @@ static uint64_t flash_read(void *opaque, uint64_t offset, unsigned size)
     return word >> (8 * (offset % WORD)) & (size == 4 ? UINT32_MAX : (1u << (8 * size)) - 1);
 }
 
-static const MemoryRegionOps flash_ops = { .read = flash_read, .write = flash_write, .min_access = 1, .max_access = 4 };
+static const MemoryRegionOps flash_ops = {
+    .read = flash_read, .write = flash_write, .min_access = 1, .max_access = 4
+};
 
 /* ---- The device object ---- */
 
@@ -342,7 +398,8 @@ static bool use_drive(HwPflash *s, GError **error)
     uint64_t file = block_file_length(s->blk);
 
     if (file > s->size) {
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s: is larger (%" PRIu64 " bytes) than its flash bank (%" PRIu64 " bytes)",
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+                    "%s: is larger (%" PRIu64 " bytes) than its flash bank (%" PRIu64 " bytes)",
                     block_file(s->blk), file, s->size);
         return false;
     }

@@ -10,7 +10,7 @@
 
 GType hw_pflash_get_type(void);
 
-enum { HW_PFLASH_SECTOR = 256 * 1024 };    /* bytes of the bank that one erase command clears */
+enum { HW_PFLASH_SECTOR = 256 * 1024 }; /* bytes of the bank that one erase command clears */
 
 /* A bank of @size bytes (a multiple of HW_PFLASH_SECTOR), not yet realized; @name for listings and the device tree ("virt.flash0"),
  * borrowed. @blk (borrowed, NULL: the bank is all zeroes and its contents live in memory only) fills it from its start: a file

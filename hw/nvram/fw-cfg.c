@@ -15,10 +15,10 @@ enum { DATA = 0, SELECTOR = 8, DMA = 16, SIZE = 24, NAME_SIZE = 56 };
 enum { DMA_ERROR = 1, DMA_READ = 2, DMA_SKIP = 4, DMA_SELECT = 8, DMA_WRITE = 16 };
 enum { ID_TRADITIONAL = 1, ID_DMA = 2, KEY_WRITE = 0x4000, KEY_NONE = 0xffff };
 
-static const uint64_t dma_signature = 0x51454d5520434647;      /* "QEMU CFG" */
+static const uint64_t dma_signature = 0x51454d5520434647; /* "QEMU CFG" */
 
 typedef struct FwFile {
-    uint32_t size;                  /* as the guest sees it: big-endian */
+    uint32_t size; /* as the guest sees it: big-endian */
     uint16_t key, reserved;
     char name[NAME_SIZE];
 } FwFile;
@@ -32,14 +32,16 @@ typedef struct FwDma {
 typedef struct HwFwCfg {
     HwDevice parent;
     MemoryRegion mmio;
-    GHashTable *items;              /* key -> GBytes */
-    GArray *files;                  /* of FwFile */
-    uint16_t key;                   /* selected */
-    uint32_t offset;                /* of the next byte in it */
-    uint32_t dma_high;              /* upper half of the next command's address */
+    GHashTable *items; /* key -> GBytes */
+    GArray *files;     /* of FwFile */
+    uint16_t key;      /* selected */
+    uint32_t offset;   /* of the next byte in it */
+    uint32_t dma_high; /* upper half of the next command's address */
 } HwFwCfg;
 
-typedef struct HwFwCfgClass { HwDeviceClass parent; } HwFwCfgClass;
+typedef struct HwFwCfgClass {
+    HwDeviceClass parent;
+} HwFwCfgClass;
 
 G_DEFINE_TYPE(HwFwCfg, hw_fw_cfg, HW_TYPE_DEVICE)
 
@@ -72,7 +74,8 @@ static void update_directory(HwFwCfg *s)
     uint32_t n = GUINT32_TO_BE(s->files->len);
 
     g_byte_array_append(dir, (const uint8_t *)&n, sizeof(n));
-    g_byte_array_append(dir, (const uint8_t *)s->files->data, s->files->len * (guint)sizeof(FwFile));
+    g_byte_array_append(dir, (const uint8_t *)s->files->data,
+                        s->files->len * (guint)sizeof(FwFile));
     take_item(s, HW_FW_CFG_FILE_DIR, g_byte_array_free_to_bytes(dir));
 }
 
@@ -186,7 +189,7 @@ static bool dma_run(HwFwCfg *s, uint32_t control, uint64_t addr, uint32_t len)
         return dma_read(s, addr, len);
     }
     if (control & DMA_WRITE) {
-        return false;               /* there is nothing to write */
+        return false; /* there is nothing to write */
     }
     if (control & DMA_SKIP) {
         next_bytes(s, &skip);
@@ -207,7 +210,8 @@ static void dma_start(HwFwCfg *s, uint64_t addr)
     }
     memcpy(&dma, host, sizeof(dma));
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    if (dma_run(s, GUINT32_FROM_BE(dma.control), GUINT64_FROM_BE(dma.address), GUINT32_FROM_BE(dma.length))) {
+    if (dma_run(s, GUINT32_FROM_BE(dma.control), GUINT64_FROM_BE(dma.address),
+                GUINT32_FROM_BE(dma.length))) {
         result = 0;
     } else {
         log_guest_error("fw_cfg: DMA command at %#" PRIx64 " failed", addr);
@@ -252,7 +256,9 @@ static void fw_cfg_write(void *opaque, uint64_t offset, uint64_t value, unsigned
     }
 }
 
-static const MemoryRegionOps fw_cfg_ops = { .read = fw_cfg_read, .write = fw_cfg_write, .big_endian = true };
+static const MemoryRegionOps fw_cfg_ops = { .read = fw_cfg_read,
+                                            .write = fw_cfg_write,
+                                            .big_endian = true };
 
 /* ---- The device object ---- */
 

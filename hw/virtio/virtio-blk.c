@@ -13,11 +13,24 @@
 #include "hw/virtio/virtio.h"
 #include "util/log.h"
 
-enum { DEVICE_ID = 2, SECTOR = 512, SERIAL_SIZE = 20, MAX_RANGES = 16, MAX_RANGE_SECTORS = 1 << 22, MAX_DATA = 256 << 20 };
+enum {
+    DEVICE_ID = 2,
+    SECTOR = 512,
+    SERIAL_SIZE = 20,
+    MAX_RANGES = 16,
+    MAX_RANGE_SECTORS = 1 << 22,
+    MAX_DATA = 256 << 20
+};
 enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8, T_DISCARD = 11, T_WRITE_ZEROES = 13 };
 enum { S_OK = 0, S_IOERR = 1, S_UNSUPP = 2 };
 enum {
-    F_SEG_MAX = 2, F_RO = 5, F_BLK_SIZE = 6, F_FLUSH = 9, F_TOPOLOGY = 10, F_CONFIG_WCE = 11, F_DISCARD = 13,
+    F_SEG_MAX = 2,
+    F_RO = 5,
+    F_BLK_SIZE = 6,
+    F_FLUSH = 9,
+    F_TOPOLOGY = 10,
+    F_CONFIG_WCE = 11,
+    F_DISCARD = 13,
     F_WRITE_ZEROES = 14,
 };
 enum { RANGE_UNMAP = 1 };
@@ -58,11 +71,13 @@ typedef struct HwVirtioBlk {
     uint32_t logical_block_size, physical_block_size;
     uint16_t queue_size;
     bool discard, write_zeroes, config_wce;
-    bool writeback;                 /* what the driver wrote last */
+    bool writeback; /* what the driver wrote last */
     unsigned in_flight;
 } HwVirtioBlk;
 
-typedef struct HwVirtioBlkClass { HwVirtioClass parent; } HwVirtioBlkClass;
+typedef struct HwVirtioBlkClass {
+    HwVirtioClass parent;
+} HwVirtioBlkClass;
 
 G_DEFINE_TYPE(HwVirtioBlk, hw_virtio_blk, HW_TYPE_VIRTIO)
 
@@ -70,8 +85,8 @@ typedef struct BlkJob {
     BlockRequest io;
     HwVirtioBlk *s;
     VirtqElement *elem;
-    uint8_t *status;                /* in guest memory */
-    bool then_flush;                /* write-through: the data is to be on the disk first */
+    uint8_t *status; /* in guest memory */
+    bool then_flush; /* write-through: the data is to be on the disk first */
     BlkRange *ranges;
     unsigned n_ranges, next_range;
 } BlkJob;
@@ -126,13 +141,15 @@ static void io_done(BlockRequest *io, int error)
 
 /* ---- Kinds of requests ---- */
 
-static void do_data(BlkJob *job, BlockOp op, uint64_t sector, struct iovec *iov, int n_iov, uint64_t bytes)
+static void do_data(BlkJob *job, BlockOp op, uint64_t sector, struct iovec *iov, int n_iov,
+                    uint64_t bytes)
 {
     HwVirtioBlk *s = job->s;
 
     if (bytes % s->logical_block_size || sector > INT64_MAX / SECTOR || bytes > MAX_DATA) {
-        log_guest_error("virtio-blk-device: transfer of %" G_GUINT64_FORMAT " bytes at sector %" G_GUINT64_FORMAT " refused", bytes,
-                        sector);
+        log_guest_error("virtio-blk-device: transfer of %" G_GUINT64_FORMAT
+                        " bytes at sector %" G_GUINT64_FORMAT " refused",
+                        bytes, sector);
         finish(job, S_IOERR);
         return;
     }
@@ -181,7 +198,8 @@ static uint8_t check_ranges(const BlkJob *job, bool zeroes)
             return S_UNSUPP;
         }
         if (r->n_sectors > MAX_RANGE_SECTORS || r->sector > block_length(job->s->blk) / SECTOR ||
-            r->sector % (job->s->logical_block_size / SECTOR) || r->n_sectors % (job->s->logical_block_size / SECTOR)) {
+            r->sector % (job->s->logical_block_size / SECTOR) ||
+            r->n_sectors % (job->s->logical_block_size / SECTOR)) {
             return S_IOERR;
         }
     }
@@ -201,7 +219,8 @@ static bool copy_ranges(BlkJob *job)
     for (unsigned i = 0; i < job->n_ranges; i++) {
         BlkRange *r = &job->ranges[i];
 
-        *r = (BlkRange){ GUINT64_FROM_LE(r->sector), GUINT32_FROM_LE(r->n_sectors), GUINT32_FROM_LE(r->flags) };
+        *r = (BlkRange){ GUINT64_FROM_LE(r->sector), GUINT32_FROM_LE(r->n_sectors),
+                         GUINT32_FROM_LE(r->flags) };
     }
     return true;
 }
@@ -264,7 +283,9 @@ static bool handle(HwVirtioBlk *s, VirtqElement *e)
     BlkJob *job;
 
     if (e->out_len < sizeof(header) || !e->in_len || s->in_flight >= s->parent.queues[0].num) {
-        hw_virtio_fail(&s->parent, "request without header or status, or more of them than the queue has entries");
+        hw_virtio_fail(
+            &s->parent,
+            "request without header or status, or more of them than the queue has entries");
         g_free(e);
         return false;
     }
@@ -314,7 +335,8 @@ static void blk_config_read(HwVirtio *dev, uint8_t *config)
         .capacity = GUINT64_TO_LE(block_length(s->blk) / SECTOR),
         .seg_max = GUINT32_TO_LE(MAX((uint32_t)s->queue_size, 3) - 2),
         .blk_size = GUINT32_TO_LE(s->logical_block_size),
-        .physical_block_exp = (uint8_t)__builtin_ctz(s->physical_block_size / s->logical_block_size),
+        .physical_block_exp =
+            (uint8_t)__builtin_ctz(s->physical_block_size / s->logical_block_size),
         .writeback = wants_writeback(s),
         .num_queues = GUINT16_TO_LE(1),
         .max_discard_sectors = GUINT32_TO_LE(MAX_RANGE_SECTORS),
@@ -332,8 +354,11 @@ static void blk_config_write(HwVirtio *dev, uint32_t offset, uint32_t value, uns
 {
     HwVirtioBlk *s = (HwVirtioBlk *)dev;
 
-    if (offset != offsetof(BlkConfig, writeback) || size != 1 || !hw_virtio_has(dev, F_CONFIG_WCE)) {
-        log_guest_error("virtio-blk-device: write of %u bytes at offset %u of the configuration space", size, offset);
+    if (offset != offsetof(BlkConfig, writeback) || size != 1 ||
+        !hw_virtio_has(dev, F_CONFIG_WCE)) {
+        log_guest_error(
+            "virtio-blk-device: write of %u bytes at offset %u of the configuration space", size,
+            offset);
         return;
     }
     s->writeback = value & 1;
@@ -347,12 +372,14 @@ static bool check_sizes(const HwVirtioBlk *s, GError **error)
 
     if ((logical & (logical - 1)) || (physical & (physical - 1)) || logical > physical) {
         g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                    "virtio-blk-device: block sizes %u and %u: expected powers of 2, the physical one not less", logical, physical);
+                    "virtio-blk-device: block sizes %u and %u: expected powers of 2, the physical "
+                    "one not less",
+                    logical, physical);
         return false;
     }
     if (s->queue_size & (s->queue_size - 1)) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "virtio-blk-device: queue-size: %u is no power of 2",
-                    s->queue_size);
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "virtio-blk-device: queue-size: %u is no power of 2", s->queue_size);
         return false;
     }
     return true;
@@ -364,7 +391,8 @@ static bool blk_realize(HwDevice *object, GError **error)
     g_autofree char *user = g_strdup_printf("virtio-blk-device '%s'", object->id ? object->id : "");
 
     if (!s->blk) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "virtio-blk-device: drive= is missing");
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "virtio-blk-device: drive= is missing");
         return false;
     }
     if (!check_sizes(s, error)) {
@@ -381,7 +409,8 @@ static bool blk_realize(HwDevice *object, GError **error)
         s->parent.offered |= 1u << F_RO;
         return true;
     }
-    s->parent.offered |= (uint64_t)s->config_wce << F_CONFIG_WCE | (uint64_t)s->discard << F_DISCARD |
+    s->parent.offered |= (uint64_t)s->config_wce << F_CONFIG_WCE |
+                         (uint64_t)s->discard << F_DISCARD |
                          (uint64_t)s->write_zeroes << F_WRITE_ZEROES;
     return true;
 }
@@ -402,15 +431,32 @@ static const StateField blk_state[] = {
 static const HwProp blk_props[] = {
     HW_PROP(HwVirtioBlk, blk, "drive", HW_PROP_DRIVE, 0, "the disk's bytes"),
     HW_PROP(HwVirtioBlk, serial, "serial", HW_PROP_STRING, 0, "serial number, 20 characters count"),
-    { .name = "logical_block_size", .type = HW_PROP_U32, .offset = offsetof(HwVirtioBlk, logical_block_size), .def = SECTOR,
-      .min = SECTOR, .max = 32768, .desc = "smallest transfer, bytes" },
-    { .name = "physical_block_size", .type = HW_PROP_U32, .offset = offsetof(HwVirtioBlk, physical_block_size), .def = SECTOR,
-      .min = SECTOR, .max = 32768, .desc = "best transfer, bytes" },
-    { .name = "queue-size", .type = HW_PROP_U16, .offset = offsetof(HwVirtioBlk, queue_size), .def = 256, .min = 4,
-      .max = VIRTQUEUE_MAX_SIZE, .desc = "entries of the request queue" },
+    { .name = "logical_block_size",
+      .type = HW_PROP_U32,
+      .offset = offsetof(HwVirtioBlk, logical_block_size),
+      .def = SECTOR,
+      .min = SECTOR,
+      .max = 32768,
+      .desc = "smallest transfer, bytes" },
+    { .name = "physical_block_size",
+      .type = HW_PROP_U32,
+      .offset = offsetof(HwVirtioBlk, physical_block_size),
+      .def = SECTOR,
+      .min = SECTOR,
+      .max = 32768,
+      .desc = "best transfer, bytes" },
+    { .name = "queue-size",
+      .type = HW_PROP_U16,
+      .offset = offsetof(HwVirtioBlk, queue_size),
+      .def = 256,
+      .min = 4,
+      .max = VIRTQUEUE_MAX_SIZE,
+      .desc = "entries of the request queue" },
     HW_PROP(HwVirtioBlk, discard, "discard", HW_PROP_BOOL, 1, "the driver may discard sectors"),
-    HW_PROP(HwVirtioBlk, write_zeroes, "write-zeroes", HW_PROP_BOOL, 1, "the driver may clear sectors without sending zeroes"),
-    HW_PROP(HwVirtioBlk, config_wce, "config-wce", HW_PROP_BOOL, 1, "the driver may switch the write cache"),
+    HW_PROP(HwVirtioBlk, write_zeroes, "write-zeroes", HW_PROP_BOOL, 1,
+            "the driver may clear sectors without sending zeroes"),
+    HW_PROP(HwVirtioBlk, config_wce, "config-wce", HW_PROP_BOOL, 1,
+            "the driver may switch the write cache"),
     { 0 },
 };
 

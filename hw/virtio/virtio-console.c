@@ -19,11 +19,13 @@ enum { CONFIG_EMERG_WR = 8, CONFIG_SIZE = 12 };
 typedef struct HwVirtioConsole {
     HwVirtio parent;
     Chardev *chr;
-    uint8_t pending[PENDING];       /* input that the driver had no room for */
+    uint8_t pending[PENDING]; /* input that the driver had no room for */
     uint32_t n_pending;
 } HwVirtioConsole;
 
-typedef struct HwVirtioConsoleClass { HwVirtioClass parent; } HwVirtioConsoleClass;
+typedef struct HwVirtioConsoleClass {
+    HwVirtioClass parent;
+} HwVirtioConsoleClass;
 
 G_DEFINE_TYPE(HwVirtioConsole, hw_virtio_console, HW_TYPE_VIRTIO)
 
@@ -67,7 +69,8 @@ static void console_receive(void *opaque, const uint8_t *buf, size_t len)
     memcpy(s->pending, buf + done, s->n_pending);
 }
 
-static const ChardevFrontend console_frontend = { .can_read = console_can_read, .read = console_receive };
+static const ChardevFrontend console_frontend = { .can_read = console_can_read,
+                                                  .read = console_receive };
 
 static void take_buffers(HwVirtioConsole *s)
 {
@@ -125,7 +128,7 @@ static bool console_kick(HwVirtio *dev, unsigned n)
 
 static void console_config_read(HwVirtio *dev, uint8_t *config)
 {
-    config[4] = 1;                  /* max_nr_ports; the size before it is not offered */
+    config[4] = 1; /* max_nr_ports; the size before it is not offered */
 }
 
 static void console_config_write(HwVirtio *dev, uint32_t offset, uint32_t value, unsigned size)
@@ -134,7 +137,8 @@ static void console_config_write(HwVirtio *dev, uint32_t offset, uint32_t value,
     uint8_t byte = (uint8_t)value;
 
     if (offset != CONFIG_EMERG_WR) {
-        log_guest_error("virtio-console-device: write at offset %u of the configuration space", offset);
+        log_guest_error("virtio-console-device: write at offset %u of the configuration space",
+                        offset);
     } else if (s->chr) {
         chardev_write(s->chr, &byte, 1);
     }
@@ -170,14 +174,16 @@ static bool console_post_load(HwDevice *object, GError **error)
     HwVirtioConsole *s = (HwVirtioConsole *)object;
 
     if (s->n_pending > PENDING) {
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "virtio-console-device: pending input out of range");
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+                    "virtio-console-device: pending input out of range");
         return false;
     }
     return HW_DEVICE_CLASS(hw_virtio_console_parent_class)->post_load(object, error);
 }
 
 static const StateField console_state[] = {
-    HW_FIELD_ARRAY(HwVirtioConsole, pending, STATE_U8, PENDING, 0, "input the driver had no room for"),
+    HW_FIELD_ARRAY(HwVirtioConsole, pending, STATE_U8, PENDING, 0,
+                   "input the driver had no room for"),
     HW_FIELD(HwVirtioConsole, n_pending, STATE_U32, 0, "how much of it"),
     { 0 },
 };

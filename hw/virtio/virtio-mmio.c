@@ -11,11 +11,34 @@
 #include "util/log.h"
 
 enum {
-    MAGIC = 0x00, VERSION = 0x04, DEVICE_ID = 0x08, VENDOR_ID = 0x0c, DEVICE_FEATURES = 0x10, DEVICE_FEATURES_SEL = 0x14,
-    DRIVER_FEATURES = 0x20, DRIVER_FEATURES_SEL = 0x24, GUEST_PAGE_SIZE = 0x28, QUEUE_SEL = 0x30, QUEUE_NUM_MAX = 0x34,
-    QUEUE_NUM = 0x38, QUEUE_ALIGN = 0x3c, QUEUE_PFN = 0x40, QUEUE_READY = 0x44, QUEUE_NOTIFY = 0x50,
-    INTERRUPT_STATUS = 0x60, INTERRUPT_ACK = 0x64, STATUS = 0x70, QUEUE_DESC = 0x80, QUEUE_DRIVER = 0x90,
-    QUEUE_DEVICE = 0xa0, SHM_SEL = 0xac, SHM_LEN = 0xb0, SHM_BASE = 0xb8, CONFIG_GENERATION = 0xfc, CONFIG = 0x100, SIZE = 0x200,
+    MAGIC = 0x00,
+    VERSION = 0x04,
+    DEVICE_ID = 0x08,
+    VENDOR_ID = 0x0c,
+    DEVICE_FEATURES = 0x10,
+    DEVICE_FEATURES_SEL = 0x14,
+    DRIVER_FEATURES = 0x20,
+    DRIVER_FEATURES_SEL = 0x24,
+    GUEST_PAGE_SIZE = 0x28,
+    QUEUE_SEL = 0x30,
+    QUEUE_NUM_MAX = 0x34,
+    QUEUE_NUM = 0x38,
+    QUEUE_ALIGN = 0x3c,
+    QUEUE_PFN = 0x40,
+    QUEUE_READY = 0x44,
+    QUEUE_NOTIFY = 0x50,
+    INTERRUPT_STATUS = 0x60,
+    INTERRUPT_ACK = 0x64,
+    STATUS = 0x70,
+    QUEUE_DESC = 0x80,
+    QUEUE_DRIVER = 0x90,
+    QUEUE_DEVICE = 0xa0,
+    SHM_SEL = 0xac,
+    SHM_LEN = 0xb0,
+    SHM_BASE = 0xb8,
+    CONFIG_GENERATION = 0xfc,
+    CONFIG = 0x100,
+    SIZE = 0x200,
 };
 enum { MAGIC_VALUE = 0x74726976, VENDOR_VALUE = 0x756e654d /* "Menu" */ };
 
@@ -23,15 +46,17 @@ typedef struct HwVirtioMmio {
     HwDevice parent;
     MemoryRegion mmio;
     HwBus *bus;
-    HwVirtio *dev;                  /* NULL: the slot is empty */
+    HwVirtio *dev; /* NULL: the slot is empty */
     uint32_t index;
     bool legacy;
     uint32_t device_features_sel, driver_features_sel, queue_sel;
     uint32_t interrupt_status;
-    uint32_t guest_page_size, queue_align, queue_pfn[HW_VIRTIO_MAX_QUEUES];     /* legacy */
+    uint32_t guest_page_size, queue_align, queue_pfn[HW_VIRTIO_MAX_QUEUES]; /* legacy */
 } HwVirtioMmio;
 
-typedef struct HwVirtioMmioClass { HwDeviceClass parent; } HwVirtioMmioClass;
+typedef struct HwVirtioMmioClass {
+    HwDeviceClass parent;
+} HwVirtioMmioClass;
 
 G_DEFINE_TYPE(HwVirtioMmio, hw_virtio_mmio, HW_TYPE_DEVICE)
 
@@ -79,7 +104,7 @@ static uint32_t read_modern(const HwVirtioMmio *s, uint64_t offset)
     case SHM_LEN + 4:
     case SHM_BASE:
     case SHM_BASE + 4:
-        return UINT32_MAX;          /* there is no shared memory region */
+        return UINT32_MAX; /* there is no shared memory region */
     case CONFIG_GENERATION:
         return s->dev->config_generation;
     }
@@ -112,7 +137,9 @@ static uint32_t read_register(const HwVirtioMmio *s, uint64_t offset)
     }
     switch (offset) {
     case DEVICE_FEATURES:
-        return s->legacy && s->device_features_sel ? 0 : hw_virtio_get_features(s->dev, s->device_features_sel);
+        return s->legacy && s->device_features_sel
+                   ? 0
+                   : hw_virtio_get_features(s->dev, s->device_features_sel);
     case QUEUE_NUM_MAX:
         q = hw_virtio_queue(s->dev, s->queue_sel);
         return q ? q->max : 0;
@@ -142,7 +169,8 @@ static uint64_t mmio_read(void *opaque, uint64_t offset, unsigned size)
 
 static void set_half(uint64_t *value, uint64_t offset, uint32_t half)
 {
-    *value = offset & 4 ? (*value & 0xffffffff) | (uint64_t)half << 32 : (*value & ~0xffffffffull) | half;
+    *value = offset & 4 ? (*value & 0xffffffff) | (uint64_t)half << 32
+                        : (*value & ~0xffffffffull) | half;
 }
 
 /* The selected queue, if its registers may be written now. */
@@ -151,7 +179,8 @@ static VirtQueue *writable_queue(HwVirtioMmio *s)
     VirtQueue *q = hw_virtio_queue(s->dev, s->queue_sel);
 
     if (!q || q->ready) {
-        log_guest_error("virtio-mmio: queue %u %s", s->queue_sel, q ? "is set up while it is in use" : "does not exist");
+        log_guest_error("virtio-mmio: queue %u %s", s->queue_sel,
+                        q ? "is set up while it is in use" : "does not exist");
         return NULL;
     }
     return q;
@@ -221,7 +250,7 @@ static void write_modern(HwVirtioMmio *s, uint64_t offset, uint32_t value)
             set_half(&q->used, offset, value);
         }
         return;
-    case SHM_SEL:                   /* there is none to select */
+    case SHM_SEL: /* there is none to select */
         return;
     }
     log_guest_error("virtio-mmio: write to register %#" PRIx64, offset);
@@ -294,14 +323,18 @@ static void mmio_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
     if (offset >= CONFIG) {
         hw_virtio_write_config(s->dev, offset - CONFIG, (uint32_t)value, size);
     } else if (size != 4) {
-        log_guest_error("virtio-mmio: register %#" PRIx64 " is written with %u bytes", offset, size);
+        log_guest_error("virtio-mmio: register %#" PRIx64 " is written with %u bytes", offset,
+                        size);
     } else {
         write_register(s, offset, (uint32_t)value);
     }
 }
 
 static const MemoryRegionOps mmio_ops = {
-    .read = mmio_read, .write = mmio_write, .min_access = 1, .max_access = 4,
+    .read = mmio_read,
+    .write = mmio_write,
+    .min_access = 1,
+    .max_access = 4,
 };
 
 /* ---- The slot ---- */
@@ -311,7 +344,8 @@ static bool slot_plug(HwBus *bus, HwDevice *child, GError **error)
     HwVirtioMmio *s = (HwVirtioMmio *)bus->owner;
 
     if (s->dev) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "%s: %s is taken", HW_DEVICE_GET_CLASS(child)->model, bus->name);
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "%s: %s is taken",
+                    HW_DEVICE_GET_CLASS(child)->model, bus->name);
         return false;
     }
     s->dev = HW_VIRTIO(child);
@@ -372,12 +406,15 @@ static const StateField slot_state[] = {
     HW_FIELD(HwVirtioMmio, interrupt_status, STATE_U32, 0, "pending interrupts"),
     HW_FIELD(HwVirtioMmio, guest_page_size, STATE_U32, 0, "legacy: unit of queue addresses"),
     HW_FIELD(HwVirtioMmio, queue_align, STATE_U32, 0, "legacy: alignment of used rings"),
-    HW_FIELD_ARRAY(HwVirtioMmio, queue_pfn, STATE_U32, HW_VIRTIO_MAX_QUEUES, 0, "legacy: pages of the queues"),
+    HW_FIELD_ARRAY(HwVirtioMmio, queue_pfn, STATE_U32, HW_VIRTIO_MAX_QUEUES, 0,
+                   "legacy: pages of the queues"),
     { 0 },
 };
 
 static const HwProp slot_props[] = {
-    { .name = "force-legacy", .type = HW_PROP_BOOL, .offset = offsetof(HwVirtioMmio, legacy),
+    { .name = "force-legacy",
+      .type = HW_PROP_BOOL,
+      .offset = offsetof(HwVirtioMmio, legacy),
       .desc = "interface of before version 1.0" },
     { 0 },
 };

@@ -7,7 +7,7 @@
 
 GType hw_virtio_mmio_get_type(void);
 
-enum { HW_VIRTIO_MMIO_SIZE = 0x1000 };     /* what the device tree gives a slot */
+enum { HW_VIRTIO_MMIO_SIZE = 0x1000 }; /* what the device tree gives a slot */
 
 /* Slot number @index, not yet realized; realize makes its bus "virtio-mmio-bus.INDEX" of type "virtio-bus". An empty slot reads
  * as device id 0. One window, one interrupt output. */

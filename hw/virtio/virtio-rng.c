@@ -14,10 +14,12 @@ enum { DEVICE_ID = 4, QUEUE_SIZE = 8, MAX_BYTES = 4096 };
 
 typedef struct HwVirtioRng {
     HwVirtio parent;
-    uint64_t position;              /* of the deterministic generator */
+    uint64_t position; /* of the deterministic generator */
 } HwVirtioRng;
 
-typedef struct HwVirtioRngClass { HwVirtioClass parent; } HwVirtioRngClass;
+typedef struct HwVirtioRngClass {
+    HwVirtioClass parent;
+} HwVirtioRngClass;
 
 G_DEFINE_TYPE(HwVirtioRng, hw_virtio_rng, HW_TYPE_VIRTIO)
 

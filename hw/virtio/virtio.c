@@ -42,7 +42,8 @@ VirtQueue *hw_virtio_add_queue(HwVirtio *dev, uint16_t size)
 
 bool hw_virtio_is_running(const HwVirtio *dev)
 {
-    return (dev->status & (VIRTIO_STATUS_DRIVER_OK | VIRTIO_STATUS_NEEDS_RESET)) == VIRTIO_STATUS_DRIVER_OK;
+    return (dev->status & (VIRTIO_STATUS_DRIVER_OK | VIRTIO_STATUS_NEEDS_RESET)) ==
+           VIRTIO_STATUS_DRIVER_OK;
 }
 
 void hw_virtio_publish(HwVirtio *dev, unsigned n)
@@ -78,7 +79,8 @@ void hw_virtio_fail(HwVirtio *dev, const char *format, ...)
 
 /* ---- Features and status ---- */
 
-void hw_virtio_attach(HwVirtio *dev, bool legacy, void (*f)(void *transport, uint32_t reasons), void *transport)
+void hw_virtio_attach(HwVirtio *dev, bool legacy, void (*f)(void *transport, uint32_t reasons),
+                      void *transport)
 {
     dev->offered |= 1ull << VIRTIO_F_INDIRECT_DESC | 1ull << VIRTIO_F_EVENT_IDX;
     if (!legacy) {
@@ -153,12 +155,14 @@ void hw_virtio_set_status(HwVirtio *dev, uint8_t status)
         return;
     }
     if ((fresh & VIRTIO_STATUS_FEATURES_OK) && !features_are_good(dev)) {
-        log_guest_error("%s: driver wants features that were not offered, or none of version 1", name_of(dev));
+        log_guest_error("%s: driver wants features that were not offered, or none of version 1",
+                        name_of(dev));
         status &= ~VIRTIO_STATUS_FEATURES_OK;
     }
     dev->status = status | (dev->status & VIRTIO_STATUS_NEEDS_RESET);
     if (fresh & VIRTIO_STATUS_DRIVER_OK) {
-        if ((dev->offered >> VIRTIO_F_VERSION_1 & 1) && !(dev->status & VIRTIO_STATUS_FEATURES_OK)) {
+        if ((dev->offered >> VIRTIO_F_VERSION_1 & 1) &&
+            !(dev->status & VIRTIO_STATUS_FEATURES_OK)) {
             hw_virtio_fail(dev, "driver starts before features are agreed on");
         }
         start(dev);
@@ -186,7 +190,8 @@ void hw_virtio_write_config(HwVirtio *dev, uint64_t offset, uint32_t value, unsi
     HwVirtioClass *vc = HW_VIRTIO_GET_CLASS(dev);
 
     if (offset >= vc->config_size || size > vc->config_size - offset || !vc->config_write) {
-        log_guest_error("%s: write of %u bytes at offset %#" G_GINT64_MODIFIER "x of a configuration space that has none to write",
+        log_guest_error("%s: write of %u bytes at offset %#" G_GINT64_MODIFIER
+                        "x of a configuration space that has none to write",
                         name_of(dev), size, offset);
         return;
     }
@@ -248,7 +253,7 @@ static void virtio_reset(HwDevice *object)
 {
     HwVirtio *dev = HW_VIRTIO(object);
 
-    stop(dev);                      /* the queues are not ready any more: what is finished now is dropped */
+    stop(dev); /* the queues are not ready any more: what is finished now is dropped */
     timer_cancel(&dev->rekick_timer);
     dev->rekick = 0;
     for (unsigned n = 0; n < HW_VIRTIO_MAX_QUEUES; n++) {
@@ -265,8 +270,8 @@ static bool virtio_post_load(HwDevice *object, GError **error)
 
         virtqueue_forget(q);
         if (q->ready && !q->max) {
-            g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s: state has a queue %u, which the device has not",
-                        name_of(dev), n);
+            g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+                        "%s: state has a queue %u, which the device has not", name_of(dev), n);
             return false;
         }
         dev->rekick |= (uint32_t)q->ready << n;
@@ -296,7 +301,8 @@ static const StateField queue_state[] = {
 
 void hw_virtio_class_bind_state(HwVirtioClass *klass, const StateField *own)
 {
-    GArray *all = g_array_new(TRUE, TRUE, sizeof(StateField));     /* lives as long as the class: for ever */
+    GArray *all =
+        g_array_new(TRUE, TRUE, sizeof(StateField)); /* lives as long as the class: for ever */
 
     g_array_append_vals(all, base_state, G_N_ELEMENTS(base_state));
     for (unsigned n = 0; n < HW_VIRTIO_MAX_QUEUES; n++) {

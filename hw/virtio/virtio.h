@@ -15,8 +15,12 @@ enum { HW_VIRTIO_MAX_QUEUES = 8, HW_VIRTIO_MAX_CONFIG = 256 };
 
 /* Bits of the device status. */
 enum {
-    VIRTIO_STATUS_ACKNOWLEDGE = 1, VIRTIO_STATUS_DRIVER = 2, VIRTIO_STATUS_DRIVER_OK = 4, VIRTIO_STATUS_FEATURES_OK = 8,
-    VIRTIO_STATUS_NEEDS_RESET = 64, VIRTIO_STATUS_FAILED = 128,
+    VIRTIO_STATUS_ACKNOWLEDGE = 1,
+    VIRTIO_STATUS_DRIVER = 2,
+    VIRTIO_STATUS_DRIVER_OK = 4,
+    VIRTIO_STATUS_FEATURES_OK = 8,
+    VIRTIO_STATUS_NEEDS_RESET = 64,
+    VIRTIO_STATUS_FAILED = 128,
 };
 /* Numbers of the features that belong to no device type. */
 enum { VIRTIO_F_INDIRECT_DESC = 28, VIRTIO_F_EVENT_IDX = 29, VIRTIO_F_VERSION_1 = 32 };
@@ -25,21 +29,21 @@ enum { VIRTIO_INT_QUEUE = 1, VIRTIO_INT_CONFIG = 2 };
 
 struct HwVirtio {
     HwDevice parent;
-    uint64_t offered;               /* features; realize adds the device type's */
-    uint64_t accepted;              /* by the driver */
+    uint64_t offered;  /* features; realize adds the device type's */
+    uint64_t accepted; /* by the driver */
     uint8_t status;
     uint32_t config_generation;
     VirtQueue queues[HW_VIRTIO_MAX_QUEUES];
-    uint32_t rekick;                /* queues that were left with work in them */
+    uint32_t rekick; /* queues that were left with work in them */
     Timer rekick_timer;
     void (*interrupt)(void *transport, uint32_t reasons);
-    void *transport;                /* NULL: not plugged in */
+    void *transport; /* NULL: not plugged in */
 };
 
 typedef struct HwVirtioClass {
     HwDeviceClass parent;
     uint32_t device_id;
-    uint32_t config_size;           /* bytes, at most HW_VIRTIO_MAX_CONFIG */
+    uint32_t config_size; /* bytes, at most HW_VIRTIO_MAX_CONFIG */
     /* Fills @config (zeroed) with the configuration space. May be NULL if it is empty. */
     void (*config_read)(HwVirtio *dev, uint8_t *config);
     /* The driver wrote @size bytes at @offset (within config_size); NULL: nothing is writable. */
@@ -52,9 +56,9 @@ typedef struct HwVirtioClass {
 } HwVirtioClass;
 
 GType hw_virtio_get_type(void);
-#define HW_TYPE_VIRTIO (hw_virtio_get_type())
-#define HW_VIRTIO(o) (G_TYPE_CHECK_INSTANCE_CAST((o), HW_TYPE_VIRTIO, HwVirtio))
-#define HW_VIRTIO_CLASS(k) (G_TYPE_CHECK_CLASS_CAST((k), HW_TYPE_VIRTIO, HwVirtioClass))
+#define HW_TYPE_VIRTIO         (hw_virtio_get_type())
+#define HW_VIRTIO(o)           (G_TYPE_CHECK_INSTANCE_CAST((o), HW_TYPE_VIRTIO, HwVirtio))
+#define HW_VIRTIO_CLASS(k)     (G_TYPE_CHECK_CLASS_CAST((k), HW_TYPE_VIRTIO, HwVirtioClass))
 #define HW_VIRTIO_GET_CLASS(o) (G_TYPE_INSTANCE_GET_CLASS((o), HW_TYPE_VIRTIO, HwVirtioClass))
 
 /* ---- For device types ---- */
@@ -80,7 +84,8 @@ void hw_virtio_fail(HwVirtio *dev, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* ---- For transports ---- */
 
 /* @interrupt is called to interrupt the driver. @legacy: the interface of before version 1.0. */
-void hw_virtio_attach(HwVirtio *dev, bool legacy, void (*interrupt)(void *transport, uint32_t reasons), void *transport);
+void hw_virtio_attach(HwVirtio *dev, bool legacy,
+                      void (*interrupt)(void *transport, uint32_t reasons), void *transport);
 /* Half @sel (0, 1; others are 0) of the features. */
 uint32_t hw_virtio_get_features(const HwVirtio *dev, uint32_t sel);
 void hw_virtio_set_features(HwVirtio *dev, uint32_t sel, uint32_t value);

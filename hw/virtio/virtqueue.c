@@ -13,7 +13,7 @@
 
 enum { DESC_SIZE = 16, DESC_NEXT = 1, DESC_WRITE = 2, DESC_INDIRECT = 4 };
 enum { AVAIL_NO_INTERRUPT = 1 };
-enum { RING = 4, USED_ELEM = 8 };   /* both rings begin with flags and index */
+enum { RING = 4, USED_ELEM = 8 }; /* both rings begin with flags and index */
 
 typedef struct Desc {
     uint64_t addr;
@@ -24,7 +24,7 @@ typedef struct Desc {
 /* A chain on its way to an element. */
 typedef struct Chain {
     VirtQueue *q;
-    const uint8_t *table;           /* where the next descriptor is looked up */
+    const uint8_t *table; /* where the next descriptor is looked up */
     unsigned table_size;
     bool indirect;
     unsigned n_desc, n_out, n_iov;
@@ -52,7 +52,8 @@ static Desc read_desc(const uint8_t *table, unsigned i)
 
     memcpy(&d, table + i * DESC_SIZE, DESC_SIZE);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    return (Desc){ GUINT64_FROM_LE(d.addr), GUINT32_FROM_LE(d.len), GUINT16_FROM_LE(d.flags), GUINT16_FROM_LE(d.next) };
+    return (Desc){ GUINT64_FROM_LE(d.addr), GUINT32_FROM_LE(d.len), GUINT16_FROM_LE(d.flags),
+                   GUINT16_FROM_LE(d.next) };
 }
 
 /* All of [@addr, @addr + @len) as host memory, or NULL. */
@@ -71,10 +72,13 @@ static bool overlap(uint64_t a, uint64_t a_len, uint64_t b, uint64_t b_len)
 
 /* ---- The rings ---- */
 
-static bool rings_are_sound(const VirtQueue *q, uint64_t desc_len, uint64_t avail_len, uint64_t used_len)
+static bool rings_are_sound(const VirtQueue *q, uint64_t desc_len, uint64_t avail_len,
+                            uint64_t used_len)
 {
-    return !(q->desc & 15) && !(q->avail & 1) && !(q->used & 3) && !overlap(q->desc, desc_len, q->avail, avail_len) &&
-           !overlap(q->desc, desc_len, q->used, used_len) && !overlap(q->avail, avail_len, q->used, used_len);
+    return !(q->desc & 15) && !(q->avail & 1) && !(q->used & 3) &&
+           !overlap(q->desc, desc_len, q->avail, avail_len) &&
+           !overlap(q->desc, desc_len, q->used, used_len) &&
+           !overlap(q->avail, avail_len, q->used, used_len);
 }
 
 bool virtqueue_map(VirtQueue *q)
@@ -95,9 +99,12 @@ bool virtqueue_map(VirtQueue *q)
     q->desc_host = map_whole(q->desc, desc_len, false);
     q->avail_host = map_whole(q->avail, avail_len, false);
     q->used_host = map_whole(q->used, used_len, true);
-    if (!q->desc_host || !q->avail_host || !q->used_host || !rings_are_sound(q, desc_len, avail_len, used_len)) {
-        hw_virtio_fail(q->dev, "rings at %#" PRIx64 ", %#" PRIx64 ", %#" PRIx64 " are not in RAM, misaligned or overlap", q->desc,
-                       q->avail, q->used);
+    if (!q->desc_host || !q->avail_host || !q->used_host ||
+        !rings_are_sound(q, desc_len, avail_len, used_len)) {
+        hw_virtio_fail(q->dev,
+                       "rings at %#" PRIx64 ", %#" PRIx64 ", %#" PRIx64
+                       " are not in RAM, misaligned or overlap",
+                       q->desc, q->avail, q->used);
         return false;
     }
     q->view = view;
@@ -165,7 +172,10 @@ static bool add_buffer(Chain *c, const Desc *d)
         void *host = memory_map(addr, &len, write);
 
         if (!host || c->n_iov == VIRTQUEUE_MAX_SIZE) {
-            hw_virtio_fail(c->q->dev, host ? "a chain has too many pieces" : "buffer at %#" PRIx64 " is not in RAM", addr);
+            hw_virtio_fail(c->q->dev,
+                           host ? "a chain has too many pieces"
+                                : "buffer at %#" PRIx64 " is not in RAM",
+                           addr);
             return false;
         }
         c->iov[c->n_iov++] = (struct iovec){ host, len };
@@ -186,9 +196,11 @@ static bool enter_table(Chain *c, const Desc *d)
     unsigned n = d->len / DESC_SIZE;
 
     c->table = map_whole(d->addr, d->len, false);
-    if (c->indirect || !hw_virtio_has(c->q->dev, VIRTIO_F_INDIRECT_DESC) || (d->flags & DESC_NEXT) || !n ||
-        n > VIRTQUEUE_MAX_SIZE || d->len % DESC_SIZE || !c->table) {
-        hw_virtio_fail(c->q->dev, "table of indirect descriptors at %#" PRIx64 ", %u bytes, is wrong", d->addr, d->len);
+    if (c->indirect || !hw_virtio_has(c->q->dev, VIRTIO_F_INDIRECT_DESC) ||
+        (d->flags & DESC_NEXT) || !n || n > VIRTQUEUE_MAX_SIZE || d->len % DESC_SIZE || !c->table) {
+        hw_virtio_fail(c->q->dev,
+                       "table of indirect descriptors at %#" PRIx64 ", %u bytes, is wrong", d->addr,
+                       d->len);
         return false;
     }
     c->indirect = true;
@@ -322,7 +334,8 @@ bool virtqueue_publish(VirtQueue *q)
 
 /* ---- Buffers ---- */
 
-static uint64_t copy(const struct iovec *iov, int n, uint64_t at, uint8_t *buf, uint64_t len, bool write)
+static uint64_t copy(const struct iovec *iov, int n, uint64_t at, uint8_t *buf, uint64_t len,
+                     bool write)
 {
     uint64_t done = 0;
 

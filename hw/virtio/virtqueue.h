@@ -19,20 +19,20 @@ enum { VIRTQUEUE_MAX_SIZE = 1024 };
 typedef struct HwVirtio HwVirtio;
 
 typedef struct VirtQueue {
-    HwVirtio *dev;                  /* NULL: the device has no such queue */
-    uint16_t max;                   /* largest size; 0: no such queue */
+    HwVirtio *dev; /* NULL: the device has no such queue */
+    uint16_t max;  /* largest size; 0: no such queue */
 
     /* State (in the device's table). */
-    uint16_t num;                   /* size the driver chose, a power of 2 */
+    uint16_t num; /* size the driver chose, a power of 2 */
     bool ready;
-    uint64_t desc, avail, used;     /* guest-physical addresses of the three parts */
-    uint16_t last_avail;            /* the next available entry to look at */
-    uint16_t next_used;             /* the next used entry to fill */
-    uint16_t published;             /* used index that the guest was shown last */
+    uint64_t desc, avail, used; /* guest-physical addresses of the three parts */
+    uint16_t last_avail;        /* the next available entry to look at */
+    uint16_t next_used;         /* the next used entry to fill */
+    uint16_t published;         /* used index that the guest was shown last */
 
     /* Derived. */
-    uint32_t generation;            /* changes when chains taken before are void */
-    const FlatView *view;           /* for which the pointers are right; NULL: for none */
+    uint32_t generation;  /* changes when chains taken before are void */
+    const FlatView *view; /* for which the pointers are right; NULL: for none */
     uint8_t *desc_host, *avail_host, *used_host;
 } VirtQueue;
 
@@ -41,8 +41,8 @@ typedef struct VirtqElement {
     uint16_t head;
     uint32_t generation;
     int n_out, n_in;
-    struct iovec *out, *in;         /* into iov */
-    uint64_t out_len, in_len;       /* bytes, at most 4 GiB together */
+    struct iovec *out, *in;   /* into iov */
+    uint64_t out_len, in_len; /* bytes, at most 4 GiB together */
     struct iovec iov[];
 } VirtqElement;
 
@@ -68,7 +68,8 @@ void virtqueue_forget(VirtQueue *q);
 
 /* Copies up to @len bytes from or to offset @at of the buffers; returns what there was. */
 uint64_t virtq_iov_read(const struct iovec *iov, int n, uint64_t at, void *buf, uint64_t len);
-uint64_t virtq_iov_write(const struct iovec *iov, int n, uint64_t at, const void *buf, uint64_t len);
+uint64_t virtq_iov_write(const struct iovec *iov, int n, uint64_t at, const void *buf,
+                         uint64_t len);
 /* Takes @len bytes (that must be there) off the front or the back, in place. */
 void virtq_iov_trim_front(struct iovec **iov, int *n, uint64_t len);
 void virtq_iov_trim_back(struct iovec *iov, int *n, uint64_t len);

@@ -98,10 +98,18 @@ static void note_done(BlockRequest *req, int error)
 /* Carries one request out; returns its error. */
 static int run(BlockBackend *blk, BlockOp op, uint64_t offset, void *buf, uint64_t bytes)
 {
-    struct iovec iov[3] = { { buf, bytes / 3 }, { (char *)buf + bytes / 3, 0 }, { (char *)buf + bytes / 3, bytes - bytes / 3 } };
+    struct iovec iov[3] = { { buf, bytes / 3 },
+                            { (char *)buf + bytes / 3, 0 },
+                            { (char *)buf + bytes / 3, bytes - bytes / 3 } };
     int result = 1;
     BlockRequest req = {
-        .op = op, .offset = offset, .bytes = bytes, .iov = iov, .n_iov = 3, .done = note_done, .opaque = &result,
+        .op = op,
+        .offset = offset,
+        .bytes = bytes,
+        .iov = iov,
+        .n_iov = 3,
+        .done = note_done,
+        .opaque = &result,
     };
 
     lock_machine();
@@ -166,7 +174,8 @@ static void test_lock_names_process(void)
         int fd = open(disk, O_RDWR);
 
         close(quit[1]);
-        if (fcntl(fd, F_OFD_SETLK, &lock) || write(ready[1], &c, 1) != 1 || read(quit[0], &c, 1) < 0) {
+        if (fcntl(fd, F_OFD_SETLK, &lock) || write(ready[1], &c, 1) != 1 ||
+            read(quit[0], &c, 1) < 0) {
             _exit(1);
         }
         _exit(0);
@@ -250,7 +259,8 @@ static void compare_with_model(BlockOptions options, size_t size)
     blk = open_with(options);
     for (unsigned i = 0; i < 600; i++) {
         uint64_t bytes = (uint64_t)g_test_rand_int_range(0, g_test_rand_bit() ? 16 : 512) * SECTOR;
-        uint64_t offset = (uint64_t)g_test_rand_int_range(0, (gint32)((size - bytes) / SECTOR)) * SECTOR;
+        uint64_t offset =
+            (uint64_t)g_test_rand_int_range(0, (gint32)((size - bytes) / SECTOR)) * SECTOR;
 
         switch (g_test_rand_int_range(0, 5)) {
         case 0:
@@ -294,7 +304,12 @@ static void test_synchronous(void)
     uint8_t buf[SECTOR];
     struct iovec iov = { buf, SECTOR };
     int result = 1;
-    BlockRequest req = { .op = BLOCK_WRITE, .bytes = SECTOR, .iov = &iov, .n_iov = 1, .done = note_done, .opaque = &result };
+    BlockRequest req = { .op = BLOCK_WRITE,
+                         .bytes = SECTOR,
+                         .iov = &iov,
+                         .n_iov = 1,
+                         .done = note_done,
+                         .opaque = &result };
 
     make_disk(DISK);
     block_set_synchronous(true);
@@ -356,10 +371,16 @@ static void fly(BlockBackend *blk, BlockOp op, uint8_t *buf)
     for (unsigned i = 0; i < N_FLIGHT; i++) {
         iov[i] = (struct iovec){ buf + i * PIECE, PIECE };
         req[i] = (BlockRequest){
-            .op = op, .offset = i * PIECE, .bytes = PIECE, .iov = &iov[i], .n_iov = 1, .done = count_done, .opaque = &f,
+            .op = op,
+            .offset = i * PIECE,
+            .bytes = PIECE,
+            .iov = &iov[i],
+            .n_iov = 1,
+            .done = count_done,
+            .opaque = &f,
         };
         block_submit(blk, &req[i]);
-        if (i % 16 == 15) {         /* lets workers complete by themselves, too */
+        if (i % 16 == 15) { /* lets workers complete by themselves, too */
             unlock_machine();
             g_usleep(500);
             lock_machine();

@@ -18,7 +18,7 @@
 #include "softmmu/runstate.h"
 
 #define RAM_BASE 0x80000000ull
-#define WINDOW 0x10000000ull
+#define WINDOW   0x10000000ull
 
 enum { RAM_SIZE = 64 * 1024, WINDOW_STEP = 0x1000000, POKES = 3000, ROUNDS = 4 };
 
@@ -127,7 +127,8 @@ static void poke(const HwDevice *window, unsigned times)
 {
     for (unsigned i = 0; i < times && window->n_regions; i++) {
         unsigned n = (unsigned)g_test_rand_int_range(0, (gint32)window->n_regions);
-        uint64_t range = g_test_rand_bit() ? window->regions[n]->size : MIN(window->regions[n]->size, 0x200);
+        uint64_t range =
+            g_test_rand_bit() ? window->regions[n]->size : MIN(window->regions[n]->size, 0x200);
         uint64_t addr = window->addr[n] + random_value() % range, value;
         unsigned size = 1u << g_test_rand_int_range(0, 4);
 
@@ -138,15 +139,15 @@ static void poke(const HwDevice *window, unsigned times)
             memory_store(addr, size, random_value());
         }
     }
-    while (g_main_context_iteration(NULL, FALSE)) {
-    }
+    while (g_main_context_iteration(NULL, FALSE)) {}
 }
 
 static bool load(HwDevice *dev, const uint8_t *data, size_t len)
 {
     HwDeviceClass *dc = HW_DEVICE_GET_CLASS(dev);
 
-    return state_load(dev, dc->state, data, len, NULL) && (!dc->post_load || dc->post_load(dev, NULL));
+    return state_load(dev, dc->state, data, len, NULL) &&
+           (!dc->post_load || dc->post_load(dev, NULL));
 }
 
 static void round_trip(HwDevice *dev, const HwDevice *window)

@@ -14,10 +14,18 @@
 #include "softmmu/memory.h"
 
 #define RAM_BASE 0x80000000ull
-#define FLASH 0x20000000ull
-#define FW_CFG 0x10100000ull
+#define FLASH    0x20000000ull
+#define FW_CFG   0x10100000ull
 
-enum { RAM_SIZE = 64 * 1024, BANK = 1 << 20, DMA_ERROR = 1, DMA_READ = 2, DMA_SKIP = 4, DMA_SELECT = 8, DMA_WRITE = 16 };
+enum {
+    RAM_SIZE = 64 * 1024,
+    BANK = 1 << 20,
+    DMA_ERROR = 1,
+    DMA_READ = 2,
+    DMA_SKIP = 4,
+    DMA_SELECT = 8,
+    DMA_WRITE = 16
+};
 
 static MemoryRegion ram;
 static uint8_t *ram_host;
@@ -119,7 +127,7 @@ static void test_query(void)
     g_assert_cmphex(load(FLASH + 0x10 * 4, 4), ==, 0x00510051);
     g_assert_cmphex(load(FLASH + 0x11 * 4, 2), ==, 'R');
     g_assert_cmphex(load(FLASH + 0x12 * 4, 1), ==, 'Y');
-    g_assert_cmpuint(load(FLASH + 0x27 * 4, 1), ==, 19);       /* each chip: half a MiB */
+    g_assert_cmpuint(load(FLASH + 0x27 * 4, 1), ==, 19); /* each chip: half a MiB */
     g_assert_cmpuint(load(FLASH + 0x2d * 4, 1), ==, BANK / HW_PFLASH_SECTOR - 1);
     g_assert_cmpuint(load(FLASH + 0x30 * 4, 1) << 16, ==, HW_PFLASH_SECTOR / 2);
     command(0, 0x90);
@@ -139,7 +147,7 @@ static void test_program(void)
     command(0x1000, 0x40);
     store(FLASH + 0x1000, 0xf0f0f0f0, 4);
     g_assert_cmphex(status(), ==, 0x80);
-    g_assert_cmphex(load(FLASH + 0x1000, 4), ==, 0x50505050);  /* bits only go to 0 */
+    g_assert_cmphex(load(FLASH + 0x1000, 4), ==, 0x50505050); /* bits only go to 0 */
     g_assert_cmphex(file_byte(0x1001), ==, 0x50);
     command(HW_PFLASH_SECTOR + 16, 0x20);
     command(HW_PFLASH_SECTOR + 16, 0xd0);
@@ -149,7 +157,7 @@ static void test_program(void)
     g_assert_cmphex(file_byte(2 * HW_PFLASH_SECTOR - 1), ==, 0xff);
     g_assert_cmphex(file_byte(2 * HW_PFLASH_SECTOR), ==, 0x5a);
     command(0, 0x20);
-    command(0, 0x55);               /* not confirmed */
+    command(0, 0x55); /* not confirmed */
     g_assert_cmphex(status(), ==, 0xb0);
     g_assert_cmphex(load(FLASH, 4), ==, 0x5a5a5a5a);
     flash_free(dev);
@@ -178,12 +186,12 @@ static void test_buffer(void)
     g_assert_cmphex(load(FLASH + at + 128, 4), ==, 0xffffffff);
     g_assert_cmphex(file_byte(at + 4), ==, 1);
     command(at, 0xe8);
-    command(at, 0xffff);            /* more than the buffer holds */
+    command(at, 0xffff); /* more than the buffer holds */
     g_assert_cmphex(status(), ==, 0xb0);
     command(at, 0xe8);
     command(at, 1);
     store(FLASH + at, 0, 4);
-    store(FLASH, 0, 4);             /* in another part of the bank */
+    store(FLASH, 0, 4); /* in another part of the bank */
     g_assert_cmphex(status(), ==, 0xb0);
     g_assert_cmphex(load(FLASH, 4), ==, 0x5a5a5a5a);
     flash_free(dev);
@@ -265,8 +273,8 @@ static void test_items(void)
     char text[10] = { 0 };
 
     select_key(HW_FW_CFG_SIGNATURE);
-    g_assert_cmphex(load(FW_CFG, 4), ==, 0x554d4551);  /* bytes in order */
-    g_assert_cmphex(load(FW_CFG, 8), ==, 0);           /* behind the end */
+    g_assert_cmphex(load(FW_CFG, 4), ==, 0x554d4551); /* bytes in order */
+    g_assert_cmphex(load(FW_CFG, 8), ==, 0);          /* behind the end */
     select_key(HW_FW_CFG_ID);
     g_assert_cmphex(load(FW_CFG, 4), ==, 3);
     select_key(HW_FW_CFG_NB_CPUS);
@@ -275,7 +283,7 @@ static void test_items(void)
     g_assert_cmphex(load(FW_CFG, 4), ==, GUINT32_TO_BE(2));
     g_assert_cmphex(load(FW_CFG, 4), ==, GUINT32_TO_BE(9));
     g_assert_cmphex(load(FW_CFG, 4), ==, GUINT16_TO_BE(HW_FW_CFG_FILE_FIRST));
-    g_assert_cmphex(load(FW_CFG, 8), ==, 0x747865742f74706f);  /* "opt/text" */
+    g_assert_cmphex(load(FW_CFG, 8), ==, 0x747865742f74706f); /* "opt/text" */
     select_key(HW_FW_CFG_FILE_FIRST);
     for (unsigned i = 0; i < 9; i++) {
         text[i] = (char)load(FW_CFG, 1);
@@ -313,7 +321,7 @@ static void test_dma(void)
     g_assert_cmphex(dma(key | DMA_SELECT | DMA_SKIP, 5, 0), ==, 0);
     g_assert_cmphex(dma(DMA_READ, 4, RAM_BASE + 0x100), ==, 0);
     g_assert_cmpmem(buf, 4, "text", 4);
-    store(FW_CFG + 16, 0, 4);       /* the address in two halves */
+    store(FW_CFG + 16, 0, 4); /* the address in two halves */
     memset(ram_host, 0xee, 4);
     store(FW_CFG + 20, GUINT32_TO_BE((uint32_t)RAM_BASE), 4);
     g_assert_cmphex(ram_host[0], ==, 0);

@@ -22,14 +22,33 @@
 #include "softmmu/memory.h"
 
 #define RAM_BASE 0x80000000ull
-#define SLOT 0x10001000ull
+#define SLOT     0x10001000ull
 
 enum { RAM_SIZE = 1 << 20, DISK = 1 << 20, SECTOR = 512, QUEUE = 64 };
 enum {
-    MAGIC = 0x00, VERSION = 0x04, DEVICE_ID = 0x08, FEATURES = 0x10, FEATURES_SEL = 0x14, DRIVER_FEATURES = 0x20,
-    DRIVER_SEL = 0x24, PAGE_SIZE = 0x28, QUEUE_SEL = 0x30, QUEUE_MAX = 0x34, QUEUE_NUM = 0x38, QUEUE_ALIGN = 0x3c,
-    QUEUE_PFN = 0x40, QUEUE_READY = 0x44, NOTIFY = 0x50, INT_STATUS = 0x60, INT_ACK = 0x64, STATUS = 0x70, DESC = 0x80,
-    AVAIL = 0x90, USED = 0xa0, GENERATION = 0xfc, CONFIG = 0x100,
+    MAGIC = 0x00,
+    VERSION = 0x04,
+    DEVICE_ID = 0x08,
+    FEATURES = 0x10,
+    FEATURES_SEL = 0x14,
+    DRIVER_FEATURES = 0x20,
+    DRIVER_SEL = 0x24,
+    PAGE_SIZE = 0x28,
+    QUEUE_SEL = 0x30,
+    QUEUE_MAX = 0x34,
+    QUEUE_NUM = 0x38,
+    QUEUE_ALIGN = 0x3c,
+    QUEUE_PFN = 0x40,
+    QUEUE_READY = 0x44,
+    NOTIFY = 0x50,
+    INT_STATUS = 0x60,
+    INT_ACK = 0x64,
+    STATUS = 0x70,
+    DESC = 0x80,
+    AVAIL = 0x90,
+    USED = 0xa0,
+    GENERATION = 0xfc,
+    CONFIG = 0x100,
 };
 enum { ACKNOWLEDGE = 1, DRIVER = 2, DRIVER_OK = 4, FEATURES_OK = 8, NEEDS_RESET = 64 };
 enum { NEXT = 1, WRITE = 2, INDIRECT = 4 };
@@ -60,7 +79,7 @@ typedef struct Slot {
     uint64_t base;
     Irq irq;
     bool level;
-    unsigned interrupts;            /* rising edges */
+    unsigned interrupts; /* rising edges */
 } Slot;
 
 static void irq_changed(void *opaque, unsigned n, bool level)
@@ -200,7 +219,13 @@ static void place_queue(Queue *q, Slot *s, unsigned n, unsigned num)
 {
     uint64_t at = RAM_BASE + 0x1000 + n * 0x8000;
 
-    *q = (Queue){ .slot = s, .n = n, .num = num, .desc = at, .avail = at + 16 * num, .table = at + 0x4000, .heap = at + 0x6000 };
+    *q = (Queue){ .slot = s,
+                  .n = n,
+                  .num = num,
+                  .desc = at,
+                  .avail = at + 16 * num,
+                  .table = at + 0x4000,
+                  .heap = at + 0x6000 };
     q->used = (q->avail + 6 + 2 * num + 4095) & ~4095ull;
     memset(ram_host + (at - RAM_BASE), 0, 0x8000);
 }
@@ -273,7 +298,8 @@ static void add(Queue *q, const Buffer *b, unsigned n)
     for (unsigned i = 0; i < n; i++) {
         unsigned flags = (b[i].write ? WRITE : 0) | (i + 1 < n ? NEXT : 0);
 
-        put_desc(table + 16 * ((first + i) % q->num), b[i].addr, b[i].len, flags, (first + i + 1) % q->num);
+        put_desc(table + 16 * ((first + i) % q->num), b[i].addr, b[i].len, flags,
+                 (first + i + 1) % q->num);
     }
     if (q->indirect) {
         put_desc(q->desc + 16 * head, table, 16 * n, INDIRECT, 0);
@@ -291,8 +317,7 @@ static void kick(Queue *q)
 
 static void settle(void)
 {
-    while (g_main_context_iteration(NULL, FALSE)) {
-    }
+    while (g_main_context_iteration(NULL, FALSE)) {}
 }
 
 /* Waits until @n more chains were used. */
@@ -311,7 +336,9 @@ static void wait_used(Queue *q, unsigned n)
 /* One block request with @len bytes of data at heap + 0x100; returns the status byte. */
 static uint8_t request(Queue *q, uint32_t type, uint64_t sector, uint32_t len, bool from_device)
 {
-    const Buffer b[] = { { q->heap, 16, false }, { q->heap + 0x100, len, from_device }, { q->heap + 0x80, 1, true } };
+    const Buffer b[] = { { q->heap, 16, false },
+                         { q->heap + 0x100, len, from_device },
+                         { q->heap + 0x80, 1, true } };
 
     put(q->heap, type, 8);
     put(q->heap + 8, sector, 8);
@@ -355,10 +382,11 @@ static void test_features(void)
     uint64_t value;
 
     g_assert_cmpuint(reg(s, DEVICE_ID), ==, 2);
-    g_assert_cmphex(offered(s) & (version_1 | event_idx | indirect_desc), ==, version_1 | event_idx | indirect_desc);
-    negotiate(s, 0);                /* without version 1 */
+    g_assert_cmphex(offered(s) & (version_1 | event_idx | indirect_desc), ==,
+                    version_1 | event_idx | indirect_desc);
+    negotiate(s, 0); /* without version 1 */
     g_assert_cmpuint(reg(s, STATUS) & FEATURES_OK, ==, 0);
-    negotiate(s, version_1 | 1ull << 50);       /* never offered */
+    negotiate(s, version_1 | 1ull << 50); /* never offered */
     g_assert_cmpuint(reg(s, STATUS) & FEATURES_OK, ==, 0);
     negotiate(s, version_1);
     g_assert_cmpuint(reg(s, STATUS) & FEATURES_OK, ==, FEATURES_OK);
@@ -401,7 +429,8 @@ static void use_disk(Queue *q)
 
 static void test_disk(void)
 {
-    static const uint64_t sets[] = { 0, event_idx, indirect_desc, event_idx | indirect_desc | 1 << 9 };
+    static const uint64_t sets[] = { 0, event_idx, indirect_desc,
+                                     event_idx | indirect_desc | 1 << 9 };
     Slot *s = disk_slot((BlockOptions){ 0 }, false);
     g_autofree char *contents = NULL;
     gsize size;
@@ -437,12 +466,12 @@ static void test_ranges(void)
     Queue q;
 
     start(&q, s, features);
-    put(q.heap + 0x100, 8, 8);      /* sectors 8-15 and 24-25 */
+    put(q.heap + 0x100, 8, 8); /* sectors 8-15 and 24-25 */
     put(q.heap + 0x108, 8, 8);
     put(q.heap + 0x110, 24, 8);
     put(q.heap + 0x118, 2 | 1ull << 32, 8);
     g_assert_cmpuint(request(&q, 13, 0, 32, false), ==, 0);
-    g_assert_cmpuint(request(&q, 11, 0, 32, false), ==, 2);     /* discard knows no unmap flag */
+    g_assert_cmpuint(request(&q, 11, 0, 32, false), ==, 2); /* discard knows no unmap flag */
     put(q.heap + 0x118, 2, 8);
     g_assert_cmpuint(request(&q, 11, 0, 32, false), ==, 0);
     g_assert_cmpuint(request(&q, 11, 0, 31, false), ==, 1);
@@ -479,8 +508,12 @@ static void test_framing(void)
     start(&q, s, 0);
     put(q.heap, 0, 8);
     put(q.heap + 8, 3, 8);
-    add(&q, (Buffer[]){ { q.heap, 3, false }, { q.heap + 3, 13, false }, { q.heap + 0x100, 500, true },
-                        { q.heap + 0x300, 13, true } }, 4);
+    add(&q,
+        (Buffer[]){ { q.heap, 3, false },
+                    { q.heap + 3, 13, false },
+                    { q.heap + 0x100, 500, true },
+                    { q.heap + 0x300, 13, true } },
+        4);
     kick(&q);
     wait_used(&q, 1);
     g_assert_cmpuint(data_of(&q)[0], ==, 3);
@@ -498,7 +531,8 @@ static void test_flight(void)
     for (unsigned round = 0; round < 50; round++) {
         unsigned before = s->interrupts;
 
-        put(q.avail + 4 + 2 * q.num, (uint16_t)(q.last_used + QUEUE - 1), 2);   /* one interrupt, for the last */
+        put(q.avail + 4 + 2 * q.num, (uint16_t)(q.last_used + QUEUE - 1),
+            2); /* one interrupt, for the last */
         for (unsigned i = 0; i < QUEUE; i++) {
             uint64_t header = RAM_BASE + 0x40000 + i * 1024;
 
@@ -506,11 +540,15 @@ static void test_flight(void)
             put(header + 8, i, 8);
             ram_host[header + 16 - RAM_BASE] = 0xff;
             memset(ram_host + (header + 512 - RAM_BASE), (int)(i + round), SECTOR);
-            add(&q, (Buffer[]){ { header, 16, false }, { header + 512, SECTOR, false }, { header + 16, 1, true } }, 3);
+            add(&q,
+                (Buffer[]){ { header, 16, false },
+                            { header + 512, SECTOR, false },
+                            { header + 16, 1, true } },
+                3);
         }
         kick(&q);
         wait_used(&q, QUEUE);
-        machine_lock();             /* the worker raises the interrupt before it lets go */
+        machine_lock(); /* the worker raises the interrupt before it lets go */
         machine_unlock();
         g_assert_cmpuint(s->interrupts, ==, before + 1);
         set_reg(s, INT_ACK, 3);
@@ -535,7 +573,11 @@ static void test_reset_in_flight(void)
         put(q.heap, 1, 8);
         put(q.heap + 8, 5, 8);
         for (unsigned i = 0; i < 16; i++) {
-            add(&q, (Buffer[]){ { q.heap, 16, false }, { q.heap + 0x100, SECTOR, false }, { q.heap + 0x80, 1, true } }, 3);
+            add(&q,
+                (Buffer[]){ { q.heap, 16, false },
+                            { q.heap + 0x100, SECTOR, false },
+                            { q.heap + 0x80, 1, true } },
+                3);
         }
         kick(&q);
         if (round % 2) {
@@ -570,37 +612,38 @@ static void test_mistakes(void)
     Queue q;
 
     start(&q, s, 0);
-    add(&q, (Buffer[]){ { 0x10, 16, false }, { q.heap, 1, true } }, 2);         /* not memory */
+    add(&q, (Buffer[]){ { 0x10, 16, false }, { q.heap, 1, true } }, 2); /* not memory */
     kick(&q);
     assert_failed(&q);
-    add(&q, (Buffer[]){ { SLOT, 16, false }, { q.heap, 1, true } }, 2);         /* a device */
+    add(&q, (Buffer[]){ { SLOT, 16, false }, { q.heap, 1, true } }, 2); /* a device */
     kick(&q);
     assert_failed(&q);
-    add(&q, (Buffer[]){ { q.heap, 1, true }, { q.heap, 16, false } }, 2);       /* writable first */
+    add(&q, (Buffer[]){ { q.heap, 1, true }, { q.heap, 16, false } }, 2); /* writable first */
     kick(&q);
     assert_failed(&q);
-    add(&q, (Buffer[]){ { q.heap, 8, false }, { q.heap, 1, true } }, 2);        /* no header */
+    add(&q, (Buffer[]){ { q.heap, 8, false }, { q.heap, 1, true } }, 2); /* no header */
     kick(&q);
     assert_failed(&q);
-    add(&q, (Buffer[]){ { q.heap, 16, false } }, 1);                            /* no status */
+    add(&q, (Buffer[]){ { q.heap, 16, false } }, 1); /* no status */
     kick(&q);
     assert_failed(&q);
     add(&q, (Buffer[]){ { q.heap, 0, false } }, 1);
-    put_desc(q.desc, q.heap, 16, NEXT, 0);                                      /* a loop */
+    put_desc(q.desc, q.heap, 16, NEXT, 0); /* a loop */
     kick(&q);
     assert_failed(&q);
-    put_desc(q.desc, q.heap, 16, NEXT, QUEUE);                                  /* outside the table */
+    put_desc(q.desc, q.heap, 16, NEXT, QUEUE); /* outside the table */
     put(q.avail + 2, 1, 2);
     kick(&q);
     assert_failed(&q);
-    put(q.avail + 2, QUEUE + 1, 2);                                             /* index runs ahead */
+    put(q.avail + 2, QUEUE + 1, 2); /* index runs ahead */
     kick(&q);
     assert_failed(&q);
-    put(q.avail + 4, QUEUE, 2);                                                 /* head outside */
+    put(q.avail + 4, QUEUE, 2); /* head outside */
     put(q.avail + 2, 1, 2);
     kick(&q);
     assert_failed(&q);
-    add(&q, (Buffer[]){ { RAM_BASE + RAM_SIZE - 8, 16, false }, { q.heap, 1, true } }, 2);      /* over the end */
+    add(&q, (Buffer[]){ { RAM_BASE + RAM_SIZE - 8, 16, false }, { q.heap, 1, true } },
+        2); /* over the end */
     kick(&q);
     assert_failed(&q);
     disk_slot_free(s);
@@ -627,11 +670,11 @@ static void test_rings(void)
 
     try_rings(s, 0, 0, 0, 64);
     try_rings(s, RAM_BASE, RAM_BASE + 0x1000, SLOT, 64);
-    try_rings(s, RAM_BASE, RAM_BASE + 0x100, RAM_BASE + 0x4000, 64);            /* overlap */
+    try_rings(s, RAM_BASE, RAM_BASE + 0x100, RAM_BASE + 0x4000, 64); /* overlap */
     try_rings(s, RAM_BASE, RAM_BASE + 0x1000, RAM_BASE + 0x4000, 0);
     try_rings(s, RAM_BASE, RAM_BASE + 0x1000, RAM_BASE + 0x4000, 3);
     try_rings(s, RAM_BASE, RAM_BASE + 0x1000, RAM_BASE + 0x4000, 512);
-    try_rings(s, RAM_BASE + 8, RAM_BASE + 0x1000, RAM_BASE + 0x4000, 64);       /* misaligned */
+    try_rings(s, RAM_BASE + 8, RAM_BASE + 0x1000, RAM_BASE + 0x4000, 64); /* misaligned */
     try_rings(s, RAM_BASE, RAM_BASE + 0x1000, RAM_BASE + RAM_SIZE - 64, 64);
     try_rings(s, UINT64_MAX - 15, RAM_BASE + 0x1000, RAM_BASE + 0x4000, 64);
     start(&q, s, 0);
@@ -681,8 +724,10 @@ static void wait_for_pipe(int fd, const char *text)
 
 static void test_console(void)
 {
-    g_autofree char *base = g_build_filename(folder, "con", NULL), *in = g_strconcat(base, ".in", NULL);
-    g_autofree char *out = g_strconcat(base, ".out", NULL), *spec = g_strconcat("pipe,path=", base, NULL);
+    g_autofree char *base = g_build_filename(folder, "con", NULL),
+                    *in = g_strconcat(base, ".in", NULL);
+    g_autofree char *out = g_strconcat(base, ".out", NULL),
+                    *spec = g_strconcat("pipe,path=", base, NULL);
     HwDevice *dev = hw_device_new(hw_virtio_console_get_type(), NULL);
     g_autoptr(GError) error = NULL;
     Queue rx, tx;
@@ -738,13 +783,15 @@ static uint64_t wild_address(void)
     case 2:
         return SLOT + (uint64_t)g_test_rand_int_range(0, 0x200);
     default:
-        return RAM_BASE + (uint64_t)(g_test_rand_int_range(0, 0x10000) & ~(g_test_rand_bit() ? 15 : 0));
+        return RAM_BASE +
+               (uint64_t)(g_test_rand_int_range(0, 0x10000) & ~(g_test_rand_bit() ? 15 : 0));
     }
 }
 
 static uint32_t wild_length(void)
 {
-    return g_test_rand_bit() ? (uint32_t)g_test_rand_int_range(0, 4096) : (uint32_t)g_test_rand_int() >> g_test_rand_int_range(0, 32);
+    return g_test_rand_bit() ? (uint32_t)g_test_rand_int_range(0, 4096)
+                             : (uint32_t)g_test_rand_int() >> g_test_rand_int_range(0, 32);
 }
 
 static bool one_in(int n)
@@ -766,34 +813,41 @@ static void wild_chain(Queue *q)
         put(q->heap + 0x408, (uint64_t)g_test_rand_int_range(0, 64) | (uint64_t)one_in(4) << 32, 8);
     }
     for (unsigned i = 0; i < n; i++) {
-        b[i] = (Buffer){ q->heap + 0x400, (uint32_t)g_test_rand_int_range(0, 4) * (one_in(2) ? 16 : 512), i > 1 };
+        b[i] = (Buffer){ q->heap + 0x400,
+                         (uint32_t)g_test_rand_int_range(0, 4) * (one_in(2) ? 16 : 512), i > 1 };
         b[i].addr = one_in(64) ? wild_address() : b[i].addr;
         b[i].len = one_in(64) ? wild_length() : b[i].len;
         b[i].write ^= one_in(64);
     }
     b[0] = one_in(64) ? b[0] : (Buffer){ header, 16, false };
     b[1].write = one_in(2);
-    b[n - 1] = n == 1 ? b[0] : (Buffer){ q->heap, (uint32_t)g_test_rand_int_range(one_in(64) ? 0 : 1, 64), true };
+    b[n - 1] =
+        n == 1 ? b[0]
+               : (Buffer){ q->heap, (uint32_t)g_test_rand_int_range(one_in(64) ? 0 : 1, 64), true };
     add(q, b, n);
 }
 
 /* A descriptor of a queue or of its tables. */
 static void wild_desc(const Queue *q)
 {
-    uint64_t at = (q->indirect && !one_in(4) ? q->table : q->desc) + (uint64_t)g_test_rand_int_range(0, QUEUE) * 16;
+    uint64_t at = (q->indirect && !one_in(4) ? q->table : q->desc) +
+                  (uint64_t)g_test_rand_int_range(0, QUEUE) * 16;
     unsigned flags = (unsigned)g_test_rand_int_range(0, one_in(4) ? 9 : 4);
 
-    put_desc(at, wild_address(), wild_length(), flags, (unsigned)g_test_rand_int_range(0, QUEUE + 2));
+    put_desc(at, wild_address(), wild_length(), flags,
+             (unsigned)g_test_rand_int_range(0, QUEUE + 2));
 }
 
 static void wild_write(const Slot *s)
 {
     static const uint16_t registers[] = {
-        FEATURES_SEL, DRIVER_FEATURES, DRIVER_SEL, PAGE_SIZE, QUEUE_SEL, QUEUE_NUM, QUEUE_ALIGN, QUEUE_PFN, QUEUE_READY, NOTIFY,
-        INT_ACK, STATUS, DESC, DESC + 4, AVAIL, AVAIL + 4, USED, USED + 4, CONFIG + 32,
+        FEATURES_SEL, DRIVER_FEATURES, DRIVER_SEL, PAGE_SIZE, QUEUE_SEL,   QUEUE_NUM, QUEUE_ALIGN,
+        QUEUE_PFN,    QUEUE_READY,     NOTIFY,     INT_ACK,   STATUS,      DESC,      DESC + 4,
+        AVAIL,        AVAIL + 4,       USED,       USED + 4,  CONFIG + 32,
     };
     uint64_t offset = registers[g_test_rand_int_range(0, G_N_ELEMENTS(registers))];
-    uint32_t value = g_test_rand_bit() ? (uint32_t)g_test_rand_int_range(0, 70) : (uint32_t)wild_address();
+    uint32_t value =
+        g_test_rand_bit() ? (uint32_t)g_test_rand_int_range(0, 70) : (uint32_t)wild_address();
 
     if (g_test_rand_int_range(0, 4) == 0) {
         offset = (uint64_t)g_test_rand_int_range(0, 0x200);
@@ -828,14 +882,16 @@ static void wild_step(Queue *q, Slot *s)
         wild_write(s);
         break;
     case 1:
-        memory_load(s->base + (uint64_t)g_test_rand_int_range(0, 0x210), 1u << g_test_rand_int_range(0, 4), &value);
+        memory_load(s->base + (uint64_t)g_test_rand_int_range(0, 0x210),
+                    1u << g_test_rand_int_range(0, 4), &value);
         break;
     case 2:
     case 3:
         wild_write(s);
         break;
     case 4:
-        put(q->desc + (uint64_t)g_test_rand_int_range(0, 0x8000 - 4), (uint32_t)g_test_rand_int(), 4);
+        put(q->desc + (uint64_t)g_test_rand_int_range(0, 0x8000 - 4), (uint32_t)g_test_rand_int(),
+            4);
         break;
     case 5:
         put(q->avail + 2, one_in(2) ? q->next_avail : (uint64_t)g_test_rand_int(), 2);
