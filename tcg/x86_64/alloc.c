@@ -24,12 +24,9 @@ static bool is_temp(int reg)
 
 void x86_alloc_begin(TcgCompiler *c)
 {
-    for (unsigned r = 0; r < X86_N_REGS; r++) {
-        c->in_reg[r] = IR_NONE;
-    }
-    for (unsigned i = 0; i < c->abi->target->n_regs; i++) {
-        c->in_slot[i] = IR_NONE;
-    }
+    /* IR_NONE is all ones. */
+    memset(c->in_reg, 0xff, sizeof(c->in_reg));
+    memset(c->in_slot, 0xff, c->abi->target->n_regs * sizeof(*c->in_slot));
     c->free = X86_TEMPS;
     c->locked = 0;
     c->spills_free = ~0ull;

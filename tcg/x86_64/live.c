@@ -12,6 +12,8 @@
  */
 #include "tcg/x86_64/x86-priv.h"
 
+enum { NEAR = 512 }; /* bytes */
+
 typedef struct Live {
     TcgCompiler *c;
     X86Val *vals;
@@ -156,14 +158,22 @@ static bool call_is_seen(const Live *l, const IrInsn *in)
     return helper->flags & (IR_HELPER_READS | IR_HELPER_WRITES | IR_HELPER_FAULTS);
 }
 
-/* An access through a base that a later access uses too keeps its translation. */
+/* An access through a base that a later access uses too keeps its translation: that of the lowest address near it, since
+ * later accesses above that need one compare only. */
 static void note_base(Live *l, const IrInsn *in, unsigned at, uint8_t flag)
 {
-    int64_t disp = 0;
+    int64_t disp = (int32_t)in->imm;
     X86Val *root = &l->vals[x86_root(l->c, in->a, &disp)];
 
+    if (disp != (int16_t)disp) {
+        return;
+    }
+    if (!(root->flags & (X86_VAL_LOADED | X86_VAL_STORED)) || disp < root->low) {
+        root->low = (int16_t)disp;
+    }
     if (root->flags & flag) {
         l->vals[at].flags |= X86_VAL_MORE;
+        l->vals[at].reference = disp - root->low < NEAR ? root->low : (int16_t)disp;
     }
     root->flags |= flag;
 }
@@ -230,7 +240,13 @@ void x86_live(TcgCompiler *c)
         IR_OPS(REMOVABLE)
 #undef REMOVABLE
     };
-    static const X86Val fresh = { 0, 0, IR_NONE, IR_NONE, X86_NO_REG, X86_NO_REG, -1, 0 };
+    static const X86Val fresh = {
+        .reg_next = IR_NONE,
+        .slot_next = IR_NONE,
+        .reg = X86_NO_REG,
+        .hint = X86_NO_REG,
+        .spill = -1,
+    };
     Live l = { .c = c, .vals = c->vals, .insns = c->insns };
 
     for (unsigned i = 0; i < c->ir->n; i++) {

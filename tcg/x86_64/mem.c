@@ -88,20 +88,19 @@ static void keep(TcgCompiler *c, IrVal root, int64_t disp, IrOp kind, int offset
 typedef struct Lookup {
     X86Mem host;
     int result; /* where a load may put its result if it is not to go to a pinned register */
+    int32_t delta;
     X86Cold *cold;
 } Lookup;
 
-/* offset = va, which stays in *m's registers for the slow path. */
-static int emit_va(TcgCompiler *c, const IrInsn *in, X86Mem *m)
+/* A temporary with the address @m, whose registers stay for the slow path. */
+static int emit_va(TcgCompiler *c, X86Mem m)
 {
-    int t;
+    int t = x86_temp(c);
 
-    *m = x86_address(c, in->a, (int32_t)in->imm);
-    t = x86_temp(c);
-    if (m->index < 0 && m->disp == 0) {
-        x86_mov_rr(&c->as, t, m->base);
+    if (m.index < 0 && m.disp == 0) {
+        x86_mov_rr(&c->as, t, m.base);
     } else {
-        x86_rm(&c->as, X86_LEA | X86_W, t, *m);
+        x86_rm(&c->as, X86_LEA | X86_W, t, m);
     }
     return t;
 }
@@ -118,8 +117,9 @@ static void emit_index(TcgCompiler *c, int index, int va)
     x86_alu_ri(&c->as, 0, X86_G1_AND, index, (int32_t)(c->abi->tlb_mask << 4));
 }
 
-/* Jumps if an access of @memop at @offset from the start of the page leaves it, or must not be misaligned and is. */
-static uint8_t *emit_check(TcgCompiler *c, int offset, uint32_t memop)
+/* Jumps if an access of @memop at @offset + @delta from the start of the page leaves it, or must not be misaligned and is (then
+ * @delta must be 0). */
+static uint8_t *emit_check(TcgCompiler *c, int offset, int32_t delta, uint32_t memop)
 {
     int32_t last = 4096 - (1 << (memop & IR_MEM_SIZE));
 
@@ -129,7 +129,7 @@ static uint8_t *emit_check(TcgCompiler *c, int offset, uint32_t memop)
         x86_put32(&c->as, (uint32_t)~last);
         return x86_jcc(&c->as, X86_CC_NE);
     }
-    x86_alu_ri(&c->as, X86_W, X86_G1_CMP, offset, last);
+    x86_alu_ri(&c->as, X86_W, X86_G1_CMP, offset, last - delta);
     return x86_jcc(&c->as, X86_CC_A);
 }
 
@@ -163,7 +163,6 @@ static Lookup emit_again(TcgCompiler *c, const IrInsn *in, const X86Kept *k, int
                          IrOp kind)
 {
     uint32_t memop = (uint32_t)(in->imm >> 32);
-    int32_t last = 4096 - (1 << (memop & IR_MEM_SIZE));
     Lookup l = { .result = X86_NO_REG };
     X86Mem va = x86_address(c, in->a, (int32_t)in->imm);
     int t = X86_NO_REG;
@@ -173,13 +172,12 @@ static Lookup emit_again(TcgCompiler *c, const IrInsn *in, const X86Kept *k, int
         l.result = x86_temp(c);
     }
     if (delta >= 0 && !(memop & IR_MEM_ALIGN)) {
-        x86_alu_ri(&c->as, X86_W, X86_G1_CMP, k->offset, last - delta);
-        miss = x86_jcc(&c->as, X86_CC_A);
+        miss = emit_check(c, k->offset, delta, memop);
         l.host = x86_mem_index(k->addend, k->offset, 0, delta);
     } else {
         t = x86_temp(c);
         x86_rm(&c->as, X86_LEA | X86_W, t, x86_mem(k->offset, delta));
-        miss = emit_check(c, t, memop);
+        miss = emit_check(c, t, 0, memop);
         l.host = x86_mem_index(k->addend, t, 0, 0);
     }
     l.cold = cold_access(c, in, miss, va, k->offset, k->addend);
@@ -193,25 +191,34 @@ static Lookup emit_again(TcgCompiler *c, const IrInsn *in, const X86Kept *k, int
     return l;
 }
 
-static Lookup emit_tlb(TcgCompiler *c, const IrInsn *in, IrOp kind, bool more)
+/* Looks up the page of the access, or if @more that of @delta below it, where later accesses will be. */
+static Lookup emit_tlb(TcgCompiler *c, const IrInsn *in, IrOp kind, bool more, int32_t delta)
 {
     uint32_t table = kind == IR_LOAD ? c->abi->tlb_read : c->abi->tlb_write;
     Lookup l = { .result = X86_NO_REG };
-    X86Mem va;
-    int offset = emit_va(c, in, &va);
-    int addend = x86_temp(c);
+    X86Mem va = x86_address(c, in->a, (int32_t)in->imm), low = va;
+    int offset, addend;
     uint8_t *miss;
 
+    if (va.disp < INT32_MIN + INT16_MAX) {
+        delta = 0;
+    }
+    low.disp -= delta;
+    l.delta = delta;
+    offset = emit_va(c, low);
+    addend = x86_temp(c);
     if (more && kind == IR_LOAD && !x86_hint(c)) {
         l.result = x86_temp(c);
     }
     emit_index(c, addend, offset);
     x86_rm(&c->as, X86_SUB | X86_W, offset, x86_mem_index(X86_CTX, addend, 0, (int32_t)table));
-    miss = emit_check(c, offset, (uint32_t)(in->imm >> 32));
+    miss = emit_check(c, offset, delta, (uint32_t)(in->imm >> 32));
     l.cold = cold_access(c, in, miss, va, offset, addend);
-    l.cold->miss.flags |= more ? X86_MISS_KEEP : 0;
+    l.cold->miss.flags |= (more ? X86_MISS_KEEP : 0) | (delta ? X86_MISS_AGAIN : 0);
+    l.cold->miss.delta = (int16_t)delta;
     x86_rm(&c->as, X86_MOV | X86_W, addend, x86_mem_index(X86_CTX, addend, 0, (int32_t)table + 8));
-    l.host = x86_mem_index(addend, offset, 0, 0);
+    l.cold->back = c->as.p;
+    l.host = x86_mem_index(addend, offset, 0, delta);
     if (l.result < 0) {
         l.result = addend;
     }
@@ -239,7 +246,7 @@ static bool is_simple(const TcgCompiler *c, const IrInsn *in)
 
 static Lookup emit_lookup(TcgCompiler *c, const IrInsn *in, IrOp kind)
 {
-    int64_t disp = (int32_t)in->imm;
+    int64_t disp = (int32_t)in->imm, reference;
     IrVal root = x86_root(c, in->a, &disp);
     X86Kept *k = find_kept(c, root, kind);
     bool more = c->vals[c->at].flags & X86_VAL_MORE;
@@ -254,9 +261,10 @@ static Lookup emit_lookup(TcgCompiler *c, const IrInsn *in, IrOp kind)
         }
     }
     more = more && has_spare(c);
-    l = emit_tlb(c, in, kind, more);
+    reference = more && !(in->imm >> 32 & IR_MEM_ALIGN) ? c->vals[c->at].reference : disp;
+    l = emit_tlb(c, in, kind, more, (int32_t)(disp - reference));
     if (more) {
-        keep(c, root, disp, kind, l.host.index, l.host.base);
+        keep(c, root, disp - l.delta, kind, l.host.index, l.host.base);
     }
     return l;
 }

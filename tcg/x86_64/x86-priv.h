@@ -49,9 +49,12 @@ typedef struct X86Val {
     uint16_t last;   /* index of its last use; 0: none */
     IrVal reg_next;  /* chain of the values in one host register */
     IrVal slot_next; /* chain of the values whose home is one guest register's slot */
-    int8_t reg;      /* host register or X86_NO_REG */
-    int8_t hint;     /* pinned host register that it will be set to */
-    int8_t spill;    /* spill slot that is its home, or -1 */
+    int16_t low;     /* of a base: lowest displacement of its accesses from here on */
+    int16_t
+        reference; /* of a load or store with X86_VAL_MORE: displacement to keep the translation of */
+    int8_t reg;    /* host register or X86_NO_REG */
+    int8_t hint;   /* pinned host register that it will be set to */
+    int8_t spill; /* spill slot that is its home, or -1 */
     uint8_t flags;
 } X86Val;
 
