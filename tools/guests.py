@@ -20,7 +20,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from guestlib import disks, initramfs, rootfs                     # noqa: E402
+from guestlib import disks, initramfs, modules, rootfs            # noqa: E402
 from guestlib.debian import Archive, GuestError, say              # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -56,7 +56,8 @@ def default_cache():
 
 
 # Files that this project's code builds, with the code. The others are downloads, or (rootfs.img) take long: they stay.
-SOURCES = {"initramfs.cpio": [initramfs], "demo.img": [initramfs, disks], "esp.img": [initramfs, disks]}
+SOURCES = {"initramfs.cpio": [initramfs, modules], "demo.img": [initramfs, disks],
+           "esp.img": [initramfs, modules, disks]}
 
 
 def recipe(name):

@@ -4,12 +4,8 @@
 Written here byte by byte (cpio "newc"), so that no tool and no root rights are needed and the same input gives the same
 file. It is not compressed: unpacking would cost the guest more than loading the few megabytes.
 """
-import lzma
-import os
-import re
-import struct
-
 from .debian import GuestError
+from .modules import Modules
 
 INIT = """#!/bin/sh
 # Menura's initial RAM disk: load modules, mount root=, become its init.
@@ -91,76 +87,6 @@ class Cpio:
     def finish(self):
         self._add("TRAILER!!!", 0)
         return bytes(self.data) + bytes(-len(self.data) % 512)
-
-
-def read_module(path):
-    with open(path, "rb") as f:
-        data = f.read()
-    if path.endswith(".xz"):
-        data = lzma.decompress(data)
-    if data[:4] != b"\x7fELF":
-        raise GuestError(f"{path}: not a kernel module")
-    return data
-
-
-def module_info(elf):
-    """The .modinfo strings of a 64-bit or 32-bit little-endian module: key -> list of values."""
-    wide = elf[4] == 2
-    offset, = struct.unpack_from("<Q" if wide else "<I", elf, 0x28 if wide else 0x20)
-    size, count, names = struct.unpack_from("<HHH", elf, 0x3A if wide else 0x2E)
-    layout = ("<IIQQQQ" if wide else "<IIIIII")
-    sections = [struct.unpack_from(layout, elf, offset + i * size) for i in range(count)]
-    table = sections[names][4]
-    info = {}
-    for name, _, _, _, start, length in sections:
-        if elf[table + name:elf.index(b"\0", table + name)] != b".modinfo":
-            continue
-        for text in elf[start:start + length].split(b"\0"):
-            key, _, value = text.decode(errors="replace").partition("=")
-            info.setdefault(key, []).append(value)
-    return info
-
-
-class Modules:
-    """The modules of an unpacked kernel package."""
-
-    def __init__(self, tree):
-        self.paths = {}
-        self.builtin = set()
-        for base in ("usr/lib/modules", "lib/modules"):
-            for folder, _, files in os.walk(os.path.join(tree, base)):
-                for name in files:
-                    self._add(folder, name)
-
-    def _add(self, folder, name):
-        path = os.path.join(folder, name)
-        m = re.fullmatch(r"(.+)\.ko(\.xz)?", name)
-        if m:
-            self.paths[m[1].replace("-", "_")] = path
-        elif name == "modules.builtin":
-            with open(path, encoding="utf-8") as f:
-                self.builtin |= {os.path.basename(line.strip())[:-3].replace("-", "_") for line in f}
-
-    def load_order(self, wanted):
-        """[(name, bytes)] with what each needs before it; built-in ones are left out."""
-        order, seen = [], set()
-
-        def visit(name):
-            name = name.replace("-", "_")
-            if name in seen or name in self.builtin:
-                return
-            seen.add(name)
-            if name not in self.paths:
-                raise GuestError(f"kernel module {name}: the kernel package has none")
-            data = read_module(self.paths[name])
-            for depend in ",".join(module_info(data).get("depends", [])).split(","):
-                if depend:
-                    visit(depend)
-            order.append((name, data))
-
-        for name in wanted:
-            visit(name)
-        return order
 
 
 def build(busybox, kernel_tree, modules):
