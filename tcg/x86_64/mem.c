@@ -210,7 +210,7 @@ static Lookup emit_tlb(TcgCompiler *c, const IrInsn *in, IrOp kind, bool more, i
     if (more && kind == IR_LOAD && !x86_hint(c)) {
         l.result = x86_temp(c);
     }
-    emit_index(c, addend, offset);
+    emit_index(c, addend, low.index < 0 && low.disp == 0 ? low.base : offset);
     x86_rm(&c->as, X86_SUB | X86_W, offset, x86_mem_index(X86_CTX, addend, 0, (int32_t)table));
     miss = emit_check(c, offset, delta, (uint32_t)(in->imm >> 32));
     l.cold = cold_access(c, in, miss, va, offset, addend);
