@@ -124,14 +124,30 @@ static uint64_t k_interp(void)
 
     for (uint32_t n = 0, pc = 0; n < 40000000; n++) {
         switch (code[pc]) {
-        case 0: a += n; break;
-        case 1: b ^= a << 1; break;
-        case 2: a = b - a; break;
-        case 3: b = (b >> 3) | (b << 61); break;
-        case 4: a *= 3; break;
-        case 5: sum += a; break;
-        case 6: a = a & b ? a + 1 : b; break;
-        default: sum ^= b; break;
+        case 0:
+            a += n;
+            break;
+        case 1:
+            b ^= a << 1;
+            break;
+        case 2:
+            a = b - a;
+            break;
+        case 3:
+            b = (b >> 3) | (b << 61);
+            break;
+        case 4:
+            a *= 3;
+            break;
+        case 5:
+            sum += a;
+            break;
+        case 6:
+            a = a & b ? a + 1 : b;
+            break;
+        default:
+            sum ^= b;
+            break;
         }
         pc = pc == sizeof(code) - 1 ? 0 : pc + 1;
     }
@@ -154,13 +170,13 @@ static uint64_t k_sha256(void)
             w[i] = (uint32_t)(block * 16 + i) * 2654435761u;
         }
         for (int i = 16; i < 64; i++) {
-            w[i] = w[i - 16] + (ror(w[i - 15], 7) ^ ror(w[i - 15], 18) ^ w[i - 15] >> 3) + w[i - 7] +
-                   (ror(w[i - 2], 17) ^ ror(w[i - 2], 19) ^ w[i - 2] >> 10);
+            w[i] = w[i - 16] + (ror(w[i - 15], 7) ^ ror(w[i - 15], 18) ^ w[i - 15] >> 3) +
+                   w[i - 7] + (ror(w[i - 2], 17) ^ ror(w[i - 2], 19) ^ w[i - 2] >> 10);
         }
         memcpy(s, h, sizeof(s));
         for (int i = 0; i < 64; i++) {
-            uint32_t t1 = s[7] + (ror(s[4], 6) ^ ror(s[4], 11) ^ ror(s[4], 25)) + ((s[4] & s[5]) ^ (~s[4] & s[6])) + w[i] +
-                          0x428a2f98u * (uint32_t)(i + 1);
+            uint32_t t1 = s[7] + (ror(s[4], 6) ^ ror(s[4], 11) ^ ror(s[4], 25)) +
+                          ((s[4] & s[5]) ^ (~s[4] & s[6])) + w[i] + 0x428a2f98u * (uint32_t)(i + 1);
             uint32_t t2 = (ror(s[0], 2) ^ ror(s[0], 13) ^ ror(s[0], 22)) +
                           ((s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]));
 
@@ -193,7 +209,10 @@ static uint64_t k_crc32(void)
     return crc;
 }
 
-typedef struct Node { struct Node *next; uint64_t value; } Node;
+typedef struct Node {
+    struct Node *next;
+    uint64_t value;
+} Node;
 
 static uint64_t k_list(void)
 {
@@ -407,7 +426,8 @@ static uint64_t k_pagefault(void)
     uint64_t sum = 0;
 
     for (int r = 0; r < ROUNDS; r++) {
-        uint8_t *p = mmap(NULL, PAGES * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        uint8_t *p =
+            mmap(NULL, PAGES * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
         if (p == MAP_FAILED) {
             return 0;
@@ -452,8 +472,7 @@ static uint64_t k_pipe(void)
     }
     if (!fork()) {
         close(to[1]);
-        while (read(to[0], &c, 1) == 1 && write(from[1], &c, 1) == 1) {
-        }
+        while (read(to[0], &c, 1) == 1 && write(from[1], &c, 1) == 1) {}
         _exit(0);
     }
     for (int i = 0; i < 30000; i++) {
@@ -487,14 +506,30 @@ static uint64_t k_random64m(void)
     return sum;
 }
 
-static const struct { const char *group, *name; uint64_t (*run)(void); } kernels[] = {
-    { "integer", "sort", k_sort },         { "integer", "hash", k_hash },     { "integer", "compress", k_compress },
-    { "integer", "interp", k_interp },     { "integer", "sha256", k_sha256 }, { "integer", "crc32", k_crc32 },
-    { "integer", "list", k_list },         { "integer", "branchy", k_branchy }, { "integer", "calls", k_calls },
-    { "fp", "nbody", k_nbody },            { "fp", "matmul", k_matmul },      { "fp", "mandel", k_mandel },
-    { "fp", "fdiv", k_fdiv },              { "fp", "fconv", k_fconv },        { "fp", "saxpy", k_saxpy },
-    { "system", "syscall", k_syscall },    { "system", "pagefault", k_pagefault },
-    { "system", "forkexec", k_forkexec },  { "system", "pipe", k_pipe },      { "system", "random64m", k_random64m },
+static const struct {
+    const char *group, *name;
+    uint64_t (*run)(void);
+} kernels[] = {
+    { "integer", "sort", k_sort },
+    { "integer", "hash", k_hash },
+    { "integer", "compress", k_compress },
+    { "integer", "interp", k_interp },
+    { "integer", "sha256", k_sha256 },
+    { "integer", "crc32", k_crc32 },
+    { "integer", "list", k_list },
+    { "integer", "branchy", k_branchy },
+    { "integer", "calls", k_calls },
+    { "fp", "nbody", k_nbody },
+    { "fp", "matmul", k_matmul },
+    { "fp", "mandel", k_mandel },
+    { "fp", "fdiv", k_fdiv },
+    { "fp", "fconv", k_fconv },
+    { "fp", "saxpy", k_saxpy },
+    { "system", "syscall", k_syscall },
+    { "system", "pagefault", k_pagefault },
+    { "system", "forkexec", k_forkexec },
+    { "system", "pipe", k_pipe },
+    { "system", "random64m", k_random64m },
 };
 
 static double now(void)
@@ -525,7 +560,8 @@ int main(int argc, char **argv)
             double begin = now();
             uint64_t sum = kernels[i].run();
 
-            printf("BENCH %s %s %.6f %016llx\n", kernels[i].group, kernels[i].name, now() - begin, (unsigned long long)sum);
+            printf("BENCH %s %s %.6f %016llx\n", kernels[i].group, kernels[i].name, now() - begin,
+                   (unsigned long long)sum);
             fflush(stdout);
         }
     }

@@ -12,7 +12,8 @@
 #include "softmmu/memory.h"
 #include "softmmu/tlb-priv.h"
 
-static G_NORETURN void raise_fault(Cpu *cpu, uint64_t va, MemAccess access, MemFault why, uint32_t fault)
+static G_NORETURN void raise_fault(Cpu *cpu, uint64_t va, MemAccess access, MemFault why,
+                                   uint32_t fault)
 {
     cpu_restore_state(cpu);
     cpu->ops->raise_memory_fault(cpu, va, access, why, fault);
@@ -21,8 +22,8 @@ static G_NORETURN void raise_fault(Cpu *cpu, uint64_t va, MemAccess access, MemF
 /* Where one page of guest memory is: host (RAM, ROM) or a device range. */
 typedef struct Page {
     const FlatRange *range;
-    uint64_t phys;                  /* of the va asked for */
-    uint8_t *host;                  /* of the va asked for; NULL: device */
+    uint64_t phys; /* of the va asked for */
+    uint8_t *host; /* of the va asked for; NULL: device */
     bool writable;
     TlbFill fill;
 } Page;
@@ -49,7 +50,7 @@ static bool page_resolve(Page *page, uint64_t va)
         page->writable = !page->range->readonly;
         first = page->phys & ~4095ull;
         if (first < page->range->start || (first | 4095) > page->range->last) {
-            page->fill.no_cache = true;     /* RAM that ends within the page */
+            page->fill.no_cache = true; /* RAM that ends within the page */
         }
     }
     return true;
@@ -182,7 +183,8 @@ uint64_t access_load(Cpu *cpu, uint64_t va, uint32_t memop)
     unsigned size = 1u << (memop & IR_MEM_SIZE);
 
     check_access(cpu, va, size, memop, MEM_LOAD);
-    return convert(crosses(va, size) ? load_crossing(cpu, va, size) : load_page(cpu, va, size), memop);
+    return convert(crosses(va, size) ? load_crossing(cpu, va, size) : load_page(cpu, va, size),
+                   memop);
 }
 
 /* Tells the code cache of bytes that were stored past the TLB. */
@@ -214,7 +216,7 @@ static void store_page(Cpu *cpu, uint64_t va, uint64_t value, unsigned size)
     if (memory_io_write(page.range, page.phys, size, value) != MEM_OK) {
         raise_fault(cpu, va, MEM_STORE, MEM_FAULT_BUS, 0);
     }
-    access_check_map(cpu);          /* a device may change the map, and its next access must see that */
+    access_check_map(cpu); /* a device may change the map, and its next access must see that */
 }
 
 static void store_crossing(Cpu *cpu, uint64_t va, uint64_t value, unsigned size)
@@ -336,7 +338,8 @@ uint8_t *access_fetch_page_try(Cpu *cpu, uint64_t va)
     if (host) {
         return host;
     }
-    if (!cpu->ops->walk(cpu, va, MEM_FETCH, false, &page.fill) || !page_resolve(&page, va) || !page.host) {
+    if (!cpu->ops->walk(cpu, va, MEM_FETCH, false, &page.fill) || !page_resolve(&page, va) ||
+        !page.host) {
         return NULL;
     }
     return fetch_fill(cpu, va, &page);

@@ -15,23 +15,26 @@
 
 #include "softmmu/cpu.h"
 
-typedef struct CodeLink { CodeBlock *from; uint32_t site; } CodeLink;
+typedef struct CodeLink {
+    CodeBlock *from;
+    uint32_t site;
+} CodeLink;
 
 struct CodeBlock {
-    BlockKey key;                   /* phys holds the RAM offset */
-    const uint8_t *code;            /* executable address; NULL with -accel interp */
+    BlockKey key;        /* phys holds the RAM offset */
+    const uint8_t *code; /* executable address; NULL with -accel interp */
     uint32_t size;
     uint32_t entry_link;
-    uint64_t chunks;                /* of the first page: 64-byte chunks it was made from */
+    uint64_t chunks; /* of the first page: 64-byte chunks it was made from */
     uint16_t n_insns;
     bool dead;
     bool has_page2;
     unsigned n_sites;
     TcgSite *sites;
-    IrBlock *ir;                    /* -accel interp */
-    CodeBlock *next;                /* hash chain, atomic */
-    CodeBlock *page_next[2];        /* lists of the pages it was made from */
-    GArray *incoming;               /* of CodeLink: exits that jump here; NULL: none */
+    IrBlock *ir;             /* -accel interp */
+    CodeBlock *next;         /* hash chain, atomic */
+    CodeBlock *page_next[2]; /* lists of the pages it was made from */
+    GArray *incoming;        /* of CodeLink: exits that jump here; NULL: none */
 };
 
 /* Makes the cache of @size bytes and the thunks for @abi (NULL: -accel interp, no code). */
@@ -43,7 +46,8 @@ void code_cache_thunks(void *fns[TCG_N_FNS], TcgEnterFn **enter);
 CodeBlock *code_cache_find(const BlockKey *key);
 /* Publishes a block whose sites and code (@code, or @ir taken over) are copied; @seq from code_page_begin() for both pages.
  * NULL with *full set: no room (flush and retry); NULL: the bytes changed meanwhile (translate again). If another thread was faster, its block. */
-CodeBlock *code_cache_add(const CodeBlock *proto, const TcgCode *code, const uint32_t seq[2], bool *full);
+CodeBlock *code_cache_add(const CodeBlock *proto, const TcgCode *code, const uint32_t seq[2],
+                          bool *full);
 /* Counts the flushes; CodeBlock pointers are good within one generation. */
 uint64_t code_cache_generation(void);
 /* Drops everything. All vCPUs outside (cpu_exclusive_begin). */

@@ -21,32 +21,33 @@ enum { HASH_BITS = 16, HASH_SIZE = 1 << HASH_BITS, GRANULE = 16, CHUNK_SHIFT = 6
 /* What is known of a RAM page that holds code. */
 typedef struct CodePage {
     CodeBlock *blocks;
-    uint64_t chunks;                /* which 64-byte chunks blocks were made from */
+    uint64_t chunks; /* which 64-byte chunks blocks were made from */
 } CodePage;
 
 enum { PAGE_CODE = 1, PAGE_WRITER = 2 };
 
 static struct {
-    GMutex lock;                    /* all but lookups and reading code */
+    GMutex lock; /* all but lookups and reading code */
     uint8_t *rw, *rx;
-    uint64_t size, used, reserved;  /* reserved: the thunks at the start */
-    uint64_t *starts;               /* bitmap of granules */
+    uint64_t size, used, reserved; /* reserved: the thunks at the start */
+    uint64_t *starts;              /* bitmap of granules */
     CodeBlock *hash[HASH_SIZE];
-    GPtrArray *blocks;              /* all of this generation */
+    GPtrArray *blocks; /* all of this generation */
     uint64_t generation;
     void *fns[TCG_N_FNS];
     TcgEnterFn *enter;
     const TcgAbi *abi;
     /* by RAM page number */
-    uint8_t *page_flags;            /* PAGE_*, atomic */
-    uint32_t *page_seq;             /* atomic */
+    uint8_t *page_flags; /* PAGE_*, atomic */
+    uint32_t *page_seq;  /* atomic */
     CodePage **pages;
     uint64_t invalidated;
 } cache;
 
 static void *reserve(size_t size)
 {
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                   -1, 0);
 
     return p == MAP_FAILED ? NULL : p;
 }
@@ -56,16 +57,16 @@ static bool map_code(uint64_t size, GError **error)
     int fd = memfd_create("menura-code", MFD_CLOEXEC);
 
     if (fd < 0 || ftruncate(fd, (off_t)size) < 0) {
-        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "code cache: cannot make %" PRIu64 " bytes: %s",
-                    size, g_strerror(errno));
+        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
+                    "code cache: cannot make %" PRIu64 " bytes: %s", size, g_strerror(errno));
         return false;
     }
     cache.rw = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     cache.rx = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
     close(fd);
     if (cache.rw == MAP_FAILED || cache.rx == MAP_FAILED) {
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM, "code cache: cannot map %" PRIu64 " bytes: %s", size,
-                    g_strerror(errno));
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM,
+                    "code cache: cannot map %" PRIu64 " bytes: %s", size, g_strerror(errno));
         return false;
     }
     return true;
@@ -83,14 +84,16 @@ bool code_cache_init(const TcgAbi *abi, uint64_t size, GError **error)
     cache.pages = reserve(max_pages * sizeof(CodePage *));
     cache.starts = reserve(size / GRANULE / 8);
     if (!cache.page_flags || !cache.page_seq || !cache.pages || !cache.starts) {
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM, "code cache: not enough address space");
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM,
+                    "code cache: not enough address space");
         return false;
     }
     if (abi) {
         if (!map_code(size, error)) {
             return false;
         }
-        cache.reserved = tcg_backend_make_thunks(abi, cache.rw, cache.rx, 4096, cache.fns, &cache.enter);
+        cache.reserved =
+            tcg_backend_make_thunks(abi, cache.rw, cache.rx, 4096, cache.fns, &cache.enter);
         cache.reserved = (cache.reserved + 63) & ~63ull;
     }
     cache.used = cache.reserved;
@@ -112,14 +115,16 @@ void code_cache_thunks(void *fns[TCG_N_FNS], TcgEnterFn **enter)
 
 static unsigned key_hash(const BlockKey *key)
 {
-    uint64_t h = key->phys * 0x9e3779b97f4a7c15ull ^ (uint64_t)(key->mode * 31 + key->cflags) * 0xc2b2ae3d27d4eb4full;
+    uint64_t h = key->phys * 0x9e3779b97f4a7c15ull ^
+                 (uint64_t)(key->mode * 31 + key->cflags) * 0xc2b2ae3d27d4eb4full;
 
     return (unsigned)(h >> (64 - HASH_BITS));
 }
 
 static bool key_equal(const BlockKey *a, const BlockKey *b)
 {
-    return a->phys == b->phys && a->phys2 == b->phys2 && a->mode == b->mode && a->cflags == b->cflags;
+    return a->phys == b->phys && a->phys2 == b->phys2 && a->mode == b->mode &&
+           a->cflags == b->cflags;
 }
 
 CodeBlock *code_cache_find(const BlockKey *key)
@@ -176,7 +181,8 @@ static const uint8_t *place_code(CodeBlock *block, const TcgCode *code)
     }
     memcpy(cache.rw + start - sizeof(CodeBlock *), &block, sizeof(CodeBlock *));
     memcpy(cache.rw + start, code->code, code->size);
-    __atomic_or_fetch(&cache.starts[start / GRANULE / 64], 1ull << (start / GRANULE % 64), __ATOMIC_RELAXED);
+    __atomic_or_fetch(&cache.starts[start / GRANULE / 64], 1ull << (start / GRANULE % 64),
+                      __ATOMIC_RELAXED);
     cache.used = start + code->size;
     return cache.rx + start;
 }
@@ -192,7 +198,7 @@ static uint64_t chunk_mask(unsigned first_byte, unsigned last_byte)
 static uint64_t block_chunks(const CodeBlock *block, unsigned n)
 {
     if (!n && block->key.phys2 == (block->key.phys & ~4095ull)) {
-        return ~0ull;               /* one RAM page mapped at both virtual pages */
+        return ~0ull; /* one RAM page mapped at both virtual pages */
     }
     return n ? 1 : block->chunks;
 }
@@ -234,7 +240,8 @@ static CodeBlock *block_publish(CodeBlock *block)
     return block;
 }
 
-CodeBlock *code_cache_add(const CodeBlock *proto, const TcgCode *code, const uint32_t seq[2], bool *full)
+CodeBlock *code_cache_add(const CodeBlock *proto, const TcgCode *code, const uint32_t seq[2],
+                          bool *full)
 {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&cache.lock);
     CodeBlock *block = code_cache_find(&proto->key);
@@ -436,9 +443,10 @@ void code_page_written(uint64_t ram_offset, uint64_t len)
 void code_cache_print(GString *out)
 {
     g_mutex_lock(&cache.lock);
-    g_string_append_printf(out,
-                           "code cache          %" PRIu64 " of %" PRIu64 " KiB used, generation %" PRIu64 "\n"
-                           "blocks              %u live or waiting, %" PRIu64 " invalidated\n",
-                           cache.used >> 10, cache.size >> 10, cache.generation, cache.blocks->len, cache.invalidated);
+    g_string_append_printf(
+        out,
+        "code cache          %" PRIu64 " of %" PRIu64 " KiB used, generation %" PRIu64 "\n"
+        "blocks              %u live or waiting, %" PRIu64 " invalidated\n",
+        cache.used >> 10, cache.size >> 10, cache.generation, cache.blocks->len, cache.invalidated);
     g_mutex_unlock(&cache.lock);
 }

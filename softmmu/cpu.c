@@ -19,8 +19,8 @@
 typedef struct CpuThread {
     GThread *thread;
     GCond wake;
-    bool running;                   /* may be in guest code; under the lock */
-    bool sleeping;                  /* atomic */
+    bool running;  /* may be in guest code; under the lock */
+    bool sleeping; /* atomic */
 } CpuThread;
 
 enum { DEFAULT_CODE_CACHE = 128 << 20 };
@@ -34,9 +34,9 @@ TcgAbi cpu_abi;
 
 static GMutex lock;
 static GCond all_out, resume;
-static bool held;                   /* atomic: somebody holds the vCPUs outside */
-static bool quit;                   /* atomic */
-static unsigned pauses;             /* the main thread's nested holds */
+static bool held;       /* atomic: somebody holds the vCPUs outside */
+static bool quit;       /* atomic */
+static unsigned pauses; /* the main thread's nested holds */
 static void **helper_table;
 
 static void cpu_finalize(GObject *object)
@@ -105,7 +105,8 @@ bool cpu_core_init(const TargetOps *target, const CpuConfig *config, GError **er
     fill_abi(target);
     memory_set_listener(memory_map_changed);
     if (!code_cache_init(config->interp ? NULL : &cpu_abi,
-                         config->code_cache_size ? config->code_cache_size : DEFAULT_CODE_CACHE, error)) {
+                         config->code_cache_size ? config->code_cache_size : DEFAULT_CODE_CACHE,
+                         error)) {
         return false;
     }
     if (config->icount) {
@@ -218,7 +219,7 @@ void cpu_pause_all(void)
         return;
     }
     if (locked) {
-        machine_unlock();           /* a vCPU may be waiting for it inside a device access */
+        machine_unlock(); /* a vCPU may be waiting for it inside a device access */
     }
     cpu_exclusive_begin(NULL);
     if (locked) {
@@ -267,7 +268,7 @@ void cpu_kick(Cpu *cpu)
     CpuThread *t = thread_of(cpu);
 
     if (!t) {
-        return;                     /* not registered yet */
+        return; /* not registered yet */
     }
     __atomic_store_n(&cpu->exit_request, 1, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&t->sleeping, __ATOMIC_SEQ_CST)) {
@@ -301,7 +302,8 @@ static void thread_sleep(Cpu *cpu)
     g_mutex_lock(&lock);
     __atomic_store_n(&t->sleeping, true, __ATOMIC_SEQ_CST);
     while (!quit && !(cpu_config.icount ? any_request()
-                                        : __atomic_load_n(&cpu->exit_request, __ATOMIC_SEQ_CST) && !cpu->debug_hold)) {
+                                        : __atomic_load_n(&cpu->exit_request, __ATOMIC_SEQ_CST) &&
+                                              !cpu->debug_hold)) {
         g_cond_wait(&t->wake, &lock);
     }
     __atomic_store_n(&t->sleeping, false, __ATOMIC_SEQ_CST);
@@ -420,7 +422,9 @@ void cpu_jit_info(GString *out)
         g_string_append_printf(out, "host features       %s\n", tcg_backend_features());
     }
     code_cache_print(out);
-    g_string_append_printf(out, "translations        %" PRIu64 " blocks, %" PRIu64 " guest insns, %" PRIu64 " host bytes\n",
+    g_string_append_printf(out,
+                           "translations        %" PRIu64 " blocks, %" PRIu64
+                           " guest insns, %" PRIu64 " host bytes\n",
                            s.translations, s.translated_insns, s.translated_bytes);
     if (s.translated_insns) {
         g_string_append_printf(out, "                    %.1f bytes and %.0f ns a guest insn\n",
@@ -429,15 +433,18 @@ void cpu_jit_info(GString *out)
     }
     g_string_append_printf(out,
                            "block lookups       %" PRIu64 ", links made %" PRIu64 "\n"
-                           "exits               direct %" PRIu64 ", indirect %" PRIu64 ", leave %" PRIu64 ", icount %" PRIu64
-                           ", dead %" PRIu64 "\n",
-                           s.lookups, s.links, s.exits[0], s.exits[1], s.exits[2], s.exits[3], s.exits[4]);
+                           "exits               direct %" PRIu64 ", indirect %" PRIu64
+                           ", leave %" PRIu64 ", icount %" PRIu64 ", dead %" PRIu64 "\n",
+                           s.lookups, s.links, s.exits[0], s.exits[1], s.exits[2], s.exits[3],
+                           s.exits[4]);
     g_string_append_printf(out,
-                           "TLB                 %" PRIu64 " fills, %" PRIu64 " slow accesses, %" PRIu64 " device accesses\n"
+                           "TLB                 %" PRIu64 " fills, %" PRIu64
+                           " slow accesses, %" PRIu64 " device accesses\n"
                            "flushes             %" PRIu64 " pages, %" PRIu64 " contexts\n"
                            "contexts            %" PRIu64 " switches, %" PRIu64 " recycled\n",
-                           s.tlb_fills, s.slow_accesses, s.io_accesses, s.flush_pages, s.flush_contexts,
-                           s.context_switches, s.context_recycles);
-    g_string_append_printf(out, "loop exits          %" PRIu64 ", interrupts %" PRIu64 ", sleeps %" PRIu64 "\n", s.guest_faults,
-                           s.interrupts, s.halts);
+                           s.tlb_fills, s.slow_accesses, s.io_accesses, s.flush_pages,
+                           s.flush_contexts, s.context_switches, s.context_recycles);
+    g_string_append_printf(
+        out, "loop exits          %" PRIu64 ", interrupts %" PRIu64 ", sleeps %" PRIu64 "\n",
+        s.guest_faults, s.interrupts, s.halts);
 }

@@ -24,17 +24,18 @@ typedef struct CodeBlock CodeBlock;
 
 /* All that a translation may depend on besides the code bytes. */
 typedef struct BlockKey {
-    uint64_t phys;                  /* guest-physical address of the first byte */
-    uint64_t phys2;                 /* of the next virtual page, if the only insn crosses into it; else 0 */
-    uint32_t mode;                  /* the target's bits: register width, extensions on, FP state, privilege if it matters */
-    uint32_t cflags;                /* IR_CF_* */
+    uint64_t phys;  /* guest-physical address of the first byte */
+    uint64_t phys2; /* of the next virtual page, if the only insn crosses into it; else 0 */
+    uint32_t
+        mode; /* the target's bits: register width, extensions on, FP state, privilege if it matters */
+    uint32_t cflags; /* IR_CF_* */
 } BlockKey;
 
 /* Hands a translator the code bytes: at most to the end of the block's page, and for a first insn that crosses, the next page. */
 typedef struct CodeReader {
-    const uint8_t *host;            /* the block's page */
-    const uint8_t *host2;           /* the next virtual page, or NULL: not mapped executable */
-    bool crossed;                   /* set when bytes of the second page were read */
+    const uint8_t *host;  /* the block's page */
+    const uint8_t *host2; /* the next virtual page, or NULL: not mapped executable */
+    bool crossed;         /* set when bytes of the second page were read */
 } CodeReader;
 
 /* 2 bytes (little-endian) at @page_offset from the start of the block's page (even, 0-4096+). False: past the page, and either not
@@ -45,35 +46,38 @@ typedef enum MemAccess { MEM_LOAD = 1, MEM_STORE = 2, MEM_FETCH = 4 } MemAccess;
 enum { MEM_PROT_R = 1, MEM_PROT_W = 2, MEM_PROT_X = 4 };
 
 typedef enum MemFault {
-    MEM_FAULT_WALK,                 /* TargetOps.walk refused; TlbFill.fault is its own code */
-    MEM_FAULT_BUS,                  /* nothing or a refusing device at the physical address */
-    MEM_FAULT_ALIGN,                /* IR_MEM_ALIGN, or an atomic, and misaligned */
+    MEM_FAULT_WALK,  /* TargetOps.walk refused; TlbFill.fault is its own code */
+    MEM_FAULT_BUS,   /* nothing or a refusing device at the physical address */
+    MEM_FAULT_ALIGN, /* IR_MEM_ALIGN, or an atomic, and misaligned */
 } MemFault;
 
 typedef struct TlbFill {
-    uint64_t phys;                  /* of the page holding va (low 12 bits ignored) */
-    uint8_t prot;                   /* MEM_PROT_*: what may be cached now (W only once the page is dirty) */
-    uint8_t page_bits;              /* log2 of the mapping's size: 12, 21, 30 ... (64: no translation at all) */
-    bool no_cache;                  /* protection is finer than the page: ask again at each access */
-    uint32_t fault;                 /* target's code, when walk returned false */
+    uint64_t phys;     /* of the page holding va (low 12 bits ignored) */
+    uint8_t prot;      /* MEM_PROT_*: what may be cached now (W only once the page is dirty) */
+    uint8_t page_bits; /* log2 of the mapping's size: 12, 21, 30 ... (64: no translation at all) */
+    bool no_cache;     /* protection is finer than the page: ask again at each access */
+    uint32_t fault;    /* target's code, when walk returned false */
 } TlbFill;
 
 /* What tells address spaces apart. Same key: same translations, until an invalidation. */
 typedef struct ContextKey {
-    uint64_t root;                  /* page-table root register (with its mode) */
+    uint64_t root; /* page-table root register (with its mode) */
     uint32_t asid;
-    uint32_t mode;                  /* target's bits: fetch and data privilege, SUM, MXR, ... */
+    uint32_t mode; /* target's bits: fetch and data privilege, SUM, MXR, ... */
 } ContextKey;
 
-typedef struct CpuGdbReg { const char *name; uint8_t bits; } CpuGdbReg;
+typedef struct CpuGdbReg {
+    const char *name;
+    uint8_t bits;
+} CpuGdbReg;
 
 typedef struct TargetOps {
-    const char *name;               /* "riscv64" */
-    const char *default_cpu;        /* of -cpu */
+    const char *name;        /* "riscv64" */
+    const char *default_cpu; /* of -cpu */
     IrTarget ir;
     int capstone_arch, capstone_mode;
     bool big_endian;
-    uint8_t address_bits;           /* width of a guest virtual address as printed: 32 or 64 */
+    uint8_t address_bits; /* width of a guest virtual address as printed: 32 or 64 */
 
     /* A CPU for "-cpu @option" ("rv64,zba=off"); NULL with an error naming the misspelt property and the nearest right one. */
     Cpu *(*create)(const char *option, unsigned index, GError **error);
@@ -88,20 +92,23 @@ typedef struct TargetOps {
     /* Translates @va for @access. @debug: no side effects (no A/D bits), privilege checks off. False: fill->fault. */
     bool (*walk)(Cpu *cpu, uint64_t va, MemAccess access, bool debug, TlbFill *fill);
     /* Raises the guest exception for a failed access and does not return (cpu_loop_exit). The guest state was restored. */
-    G_NORETURN void (*raise_memory_fault)(Cpu *cpu, uint64_t va, MemAccess access, MemFault why, uint32_t fault);
+    G_NORETURN void (*raise_memory_fault)(Cpu *cpu, uint64_t va, MemAccess access, MemFault why,
+                                          uint32_t fault);
     /* Takes a pending, enabled interrupt: sets pc and state. False: none. */
     bool (*interrupt)(Cpu *cpu);
     /* Something that ends a wait-for-interrupt is pending. */
     bool (*has_work)(Cpu *cpu);
     /* Guest state was restored to the insn with this page offset's pc; @word as given to ir_insn(). May be NULL. */
     void (*restore)(Cpu *cpu, uint32_t word);
-    void (*dump)(Cpu *cpu, GString *out);           /* "info registers" */
+    void (*dump)(Cpu *cpu, GString *out); /* "info registers" */
     /* Registers in gdb's order for the target description; values little-endian in @buf, the size in bytes returned, 0: no such. */
-    const char *(*gdb_xml)(Cpu *cpu, const char *annex);    /* "target.xml", ...: NULL if there is none; static or Cpu's */
+    const char *(*gdb_xml)(
+        Cpu *cpu,
+        const char *annex); /* "target.xml", ...: NULL if there is none; static or Cpu's */
     unsigned (*gdb_read)(Cpu *cpu, unsigned reg, uint8_t *buf);
     unsigned (*gdb_write)(Cpu *cpu, unsigned reg, const uint8_t *buf);
-    unsigned gdb_core_regs;         /* how many registers the 'g' packet has */
-    const StateField *state;        /* of the target's struct; reset does not use it */
+    unsigned gdb_core_regs;  /* how many registers the 'g' packet has */
+    const StateField *state; /* of the target's struct; reset does not use it */
     /* After a snapshot was loaded through the table: what follows from the fields (contexts, timers). May be NULL. */
     void (*state_loaded)(Cpu *cpu);
 } TargetOps;
@@ -110,9 +117,11 @@ enum { CPU_N_CONTEXTS = 16 };
 
 /* Counters behind "info jit"; written by the vCPU's thread only. */
 typedef struct CpuStats {
-    uint64_t tlb_fills, io_accesses, slow_accesses, context_switches, context_recycles, flush_pages, flush_contexts;
-    uint64_t lookups, jc_misses, links, translations, translated_insns, translated_bytes, translate_ns;
-    uint64_t exits[5];              /* by TcgExit */
+    uint64_t tlb_fills, io_accesses, slow_accesses, context_switches, context_recycles, flush_pages,
+        flush_contexts;
+    uint64_t lookups, jc_misses, links, translations, translated_insns, translated_bytes,
+        translate_ns;
+    uint64_t exits[5]; /* by TcgExit */
     uint64_t guest_faults, interrupts, halts;
 } CpuStats;
 
@@ -121,9 +130,9 @@ struct Cpu {
     const TargetOps *ops;
 
     /* Shared with generated code (TcgAbi). */
-    uint32_t exit_request;          /* atomic: leave generated code soon */
+    uint32_t exit_request; /* atomic: leave generated code soon */
     uint32_t index;
-    uint64_t pc;                    /* guest PC; exact only outside generated code */
+    uint64_t pc; /* guest PC; exact only outside generated code */
     uint64_t pc_page;
     TlbContext *ctx;
     uint64_t host_pc;
@@ -140,36 +149,42 @@ struct Cpu {
     CodeBlock *volatile interp_block;
     TlbContext *contexts[CPU_N_CONTEXTS];
     ContextKey context_keys[CPU_N_CONTEXTS];
-    uint8_t context_hint[64];       /* hash of a key -> slot where it was last */
-    uint64_t context_clock;         /* stamps for recycling the least recently used */
-    const void *memory_view;        /* the memory map that the TLBs were filled from */
-    bool count_insns;               /* retired insns are counted exactly (cpu_count_instructions) */
-    bool halted;                    /* waits for an interrupt */
-    bool single_step;               /* the debugger's: one insn, then a debug stop */
-    bool debug_hold;                /* stopped for the debugger until the next cpu_resume_all() */
-    bool step_done;                 /* that insn was run: stop before the next */
-    bool watch_step;                /* re-runs the insn that hit a watchpoint, unwatched */
-    struct CpuThread *thread;       /* cpu.c */
-    struct Translator *translator;  /* exec.c: IR block and compiler of this thread */
+    uint8_t context_hint[64];      /* hash of a key -> slot where it was last */
+    uint64_t context_clock;        /* stamps for recycling the least recently used */
+    const void *memory_view;       /* the memory map that the TLBs were filled from */
+    bool count_insns;              /* retired insns are counted exactly (cpu_count_instructions) */
+    bool halted;                   /* waits for an interrupt */
+    bool single_step;              /* the debugger's: one insn, then a debug stop */
+    bool debug_hold;               /* stopped for the debugger until the next cpu_resume_all() */
+    bool step_done;                /* that insn was run: stop before the next */
+    bool watch_step;               /* re-runs the insn that hit a watchpoint, unwatched */
+    struct CpuThread *thread;      /* cpu.c */
+    struct Translator *translator; /* exec.c: IR block and compiler of this thread */
     CpuStats stats;
 };
 
 GType cpu_get_type(void);
 #define CPU_TYPE (cpu_get_type())
-typedef struct CpuClass { GObjectClass parent; } CpuClass;
+typedef struct CpuClass {
+    GObjectClass parent;
+} CpuClass;
 
 /* ---- The list of CPUs ---- */
-extern GPtrArray *cpus;             /* of Cpu *, by index */
+extern GPtrArray *cpus; /* of Cpu *, by index */
 /* The target of this name ("riscv64"), or NULL; target/targets.c. */
 const TargetOps *target_find(const char *name);
-const TargetOps *const *target_list(void);      /* NULL-terminated */
+const TargetOps *const *target_list(void); /* NULL-terminated */
 
 /* ---- For targets: contexts and TLB (the vCPU's own thread, or the vCPU stopped) ---- */
 
 /* Makes the context for @key current (a new or recycled one if there is none); flushes nothing else. Cheap on a hit. */
 void cpu_set_context(Cpu *cpu, const ContextKey *key);
 /* What an invalidation names. */
-typedef struct TlbFlush { bool by_va, by_asid; uint64_t va; uint32_t asid; } TlbFlush;
+typedef struct TlbFlush {
+    bool by_va, by_asid;
+    uint64_t va;
+    uint32_t asid;
+} TlbFlush;
 /* Drops the matching translations of this vCPU. */
 void cpu_tlb_flush(Cpu *cpu, const TlbFlush *what);
 /* Drops everything (a protection register changed). */
@@ -177,7 +192,7 @@ void cpu_tlb_flush_all(Cpu *cpu);
 
 /* ---- For helpers: memory by virtual address with the guest's checks; may not return (guest exception) ---- */
 
-uint64_t cpu_load(Cpu *cpu, uint64_t va, uint32_t memop);       /* IrMemOp */
+uint64_t cpu_load(Cpu *cpu, uint64_t va, uint32_t memop); /* IrMemOp */
 void cpu_store(Cpu *cpu, uint64_t va, uint64_t value, uint32_t memop);
 /* Host address of @size naturally aligned bytes at @va, readable and writable, for a host atomic: misaligned raises
  * MEM_FAULT_ALIGN, a device raises MEM_FAULT_BUS. With @access MEM_LOAD only readability is asked (LR). Translated code in these
@@ -216,12 +231,12 @@ uint64_t cpu_retired(Cpu *cpu);
 /* ---- For the machine, monitor and gdb: control (main thread) ---- */
 
 typedef struct CpuConfig {
-    bool interp;                    /* -accel interp */
-    bool one_insn;                  /* -one-insn-per-tb */
-    bool icount;                    /* -icount */
-    unsigned icount_shift;          /* 1 insn = 2^shift ns */
-    uint64_t code_cache_size;       /* bytes, 0: default */
-    bool no_link;                   /* -d nochain */
+    bool interp;              /* -accel interp */
+    bool one_insn;            /* -one-insn-per-tb */
+    bool icount;              /* -icount */
+    unsigned icount_shift;    /* 1 insn = 2^shift ns */
+    uint64_t code_cache_size; /* bytes, 0: default */
+    bool no_link;             /* -d nochain */
 } CpuConfig;
 
 /* Once before any CPU is made: code cache, thunks. @target: the guest of this machine. */
@@ -252,7 +267,7 @@ bool cpu_watchpoint_remove(uint64_t va, uint64_t len, MemAccess access);
 bool cpu_watchpoint_hit(Cpu *cpu, uint64_t *va, MemAccess *access);
 
 /* Texts for the monitor. */
-void cpu_jit_info(GString *out);                /* "info jit" */
-void cpu_tlb_info(Cpu *cpu, GString *out);      /* "info tlb" of the cached translations */
+void cpu_jit_info(GString *out);           /* "info jit" */
+void cpu_tlb_info(Cpu *cpu, GString *out); /* "info tlb" of the cached translations */
 
 #endif

@@ -16,12 +16,16 @@ typedef struct Watchpoint {
     MemAccess access;
 } Watchpoint;
 
-static GArray *breakpoints;         /* of uint64_t */
-static GArray *watchpoints;         /* of Watchpoint */
+static GArray *breakpoints; /* of uint64_t */
+static GArray *watchpoints; /* of Watchpoint */
 static unsigned n_breakpoints;
 unsigned debug_n_watchpoints;
 
-static struct { bool hit; uint64_t va; MemAccess access; } last_watch[64];
+static struct {
+    bool hit;
+    uint64_t va;
+    MemAccess access;
+} last_watch[64];
 
 bool debug_breakpoint_at(uint64_t va)
 {

@@ -30,7 +30,7 @@ void access_check_map(Cpu *cpu);
 /* Between these two a vCPU may execute guest code; cpu_exec_begin waits while another thread holds the vCPUs. */
 void cpu_exec_begin(Cpu *cpu);
 void cpu_exec_end(Cpu *cpu);
-bool cpu_must_leave(Cpu *cpu);      /* a pause or exclusive section is asked for */
+bool cpu_must_leave(Cpu *cpu); /* a pause or exclusive section is asked for */
 
 /* debug.c */
 bool debug_page_has_breakpoint(uint64_t va);

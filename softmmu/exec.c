@@ -73,20 +73,23 @@ static uint32_t block_cflags(const Cpu *cpu, uint64_t pc, bool single)
     if (cpu_config.no_link) {
         cflags |= IR_CF_NO_LINK;
     }
-    if (single || cpu_config.one_insn || cpu->single_step || cpu->watch_step || debug_page_has_breakpoint(pc)) {
+    if (single || cpu_config.one_insn || cpu->single_step || cpu->watch_step ||
+        debug_page_has_breakpoint(pc)) {
         cflags |= IR_CF_ONE_INSN | IR_CF_NO_LINK;
     }
     return cflags;
 }
 
-static void log_block(const Cpu *cpu, uint64_t pc, const IrBlock *ir, const char *title, unsigned mask)
+static void log_block(const Cpu *cpu, uint64_t pc, const IrBlock *ir, const char *title,
+                      unsigned mask)
 {
     g_autoptr(GString) text = g_string_new(NULL);
 
     if (!log_enabled(mask) || !log_in_filter(pc)) {
         return;
     }
-    g_string_append_printf(text, "%s: pc %#" PRIx64 " cpu %u, %u insns\n", title, pc, cpu->index, ir->n_guest_insns);
+    g_string_append_printf(text, "%s: pc %#" PRIx64 " cpu %u, %u insns\n", title, pc, cpu->index,
+                           ir->n_guest_insns);
     ir_print(ir, text);
     log_printf(mask, "%s\n", text->str);
 }
@@ -117,7 +120,8 @@ static uint64_t covered_chunks(const IrBlock *ir)
 
     for (unsigned i = 0; i < ir->n; i++) {
         if (ir->insns[i].op == IR_INSN) {
-            unsigned first = ir->insns[i].imm & 4095, last = MIN(first + ir->target->max_insn_bytes - 1, 4095);
+            unsigned first = ir->insns[i].imm & 4095,
+                     last = MIN(first + ir->target->max_insn_bytes - 1, 4095);
 
             chunks |= 1ull << (first >> 6) | 1ull << (last >> 6);
         }
@@ -161,7 +165,8 @@ static void build_ir(Cpu *cpu, uint64_t pc, CodeBlock *proto, unsigned max_insns
 }
 
 /* Compiles the thread's IR and publishes the block; see code_cache_add() for NULL. */
-static CodeBlock *compile_ir(Cpu *cpu, uint64_t pc, CodeBlock *proto, const uint32_t seq[2], bool *full, bool *too_big)
+static CodeBlock *compile_ir(Cpu *cpu, uint64_t pc, CodeBlock *proto, const uint32_t seq[2],
+                             bool *full, bool *too_big)
 {
     TcgCode code;
     CodeBlock *block;
@@ -202,7 +207,8 @@ static CodeBlock *translate(Cpu *cpu, uint64_t pc, const BlockKey *key)
         uint32_t seq[2] = { code_page_begin(ram_base + key->phys), 0 };
         bool full, too_big;
 
-        proto.has_page2 = key->phys2 && key->phys2 != UINT64_MAX && key->phys2 != (key->phys & ~4095ull);
+        proto.has_page2 =
+            key->phys2 && key->phys2 != UINT64_MAX && key->phys2 != (key->phys & ~4095ull);
         if (proto.has_page2) {
             seq[1] = code_page_begin(ram_base + key->phys2);
         }
@@ -232,7 +238,8 @@ static CodeBlock *find_block(Cpu *cpu, bool single)
 {
     uint64_t pc = cpu->pc;
     const uint8_t *host = access_fetch_page(cpu, pc);
-    BlockKey key = { .phys = (uint64_t)(host - ram_base) + (pc & 4095), .mode = cpu->ops->block_mode(cpu) };
+    BlockKey key = { .phys = (uint64_t)(host - ram_base) + (pc & 4095),
+                     .mode = cpu->ops->block_mode(cpu) };
     CodeBlock *block;
 
     cpu->stats.lookups++;
@@ -275,7 +282,7 @@ void cpu_restore_state(Cpu *cpu)
         cpu->icount_left += cpu->interp_block->key.cflags & IR_CF_ICOUNT ? 1 : 0;
         cpu->interp_at = NULL;
     } else {
-        return;                     /* fetching: the pc is exact */
+        return; /* fetching: the pc is exact */
     }
     if (cpu->ops->address_bits == 32) {
         cpu->pc = (uint32_t)cpu->pc;
@@ -388,8 +395,10 @@ static bool run_once(Cpu *cpu, CodeBlock **from, const TcgSite **site, bool *sin
         return true;
     }
     block = find_block(cpu, *single);
-    if (*site && (*site)->word && generation == code_cache_generation() && !(block->key.cflags & IR_CF_NO_LINK) &&
-        (block->key.phys & ~4095ull) == ((*from)->key.phys & ~4095ull) && block->key.mode == (*from)->key.mode) {
+    if (*site && (*site)->word && generation == code_cache_generation() &&
+        !(block->key.cflags & IR_CF_NO_LINK) &&
+        (block->key.phys & ~4095ull) == ((*from)->key.phys & ~4095ull) &&
+        block->key.mode == (*from)->key.mode) {
         cpu->stats.links++;
         code_cache_link(*from, *site, block);
     }
@@ -427,7 +436,7 @@ static void exec_loop(Cpu *cpu)
             return;
         }
         if (cpu->pc != pc) {
-            site = NULL;            /* an interrupt: the exit's target is not what runs next */
+            site = NULL; /* an interrupt: the exit's target is not what runs next */
         }
         cpu->step_done = cpu->single_step || cpu->watch_step;
         if (run_once(cpu, &from, &site, &single)) {

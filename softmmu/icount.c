@@ -10,10 +10,10 @@
 
 enum { QUANTUM = 100000 };
 
-static uint64_t total;              /* executed by all vCPUs before the current budget; atomic */
-static int64_t warped;              /* ns skipped while nothing could run; atomic */
+static uint64_t total; /* executed by all vCPUs before the current budget; atomic */
+static int64_t warped; /* ns skipped while nothing could run; atomic */
 static int64_t budget;
-static Cpu *current;                /* whose budget it is; NULL between budgets */
+static Cpu *current; /* whose budget it is; NULL between budgets */
 
 bool cpu_icount_enabled(void)
 {
@@ -27,7 +27,9 @@ static unsigned not_yet_executed(const Cpu *cpu)
         const CodeBlock *block = code_cache_block_at(cpu->host_pc);
 
         /* A block from before counting began: cpu_count_instructions() counted the running insn. */
-        return block->key.cflags & IR_CF_ICOUNT ? block->n_insns - code_block_site(block, cpu->host_pc)->insn : 1;
+        return block->key.cflags & IR_CF_ICOUNT
+                   ? block->n_insns - code_block_site(block, cpu->host_pc)->insn
+                   : 1;
     }
     return cpu->interp_at ? 1 : 0;
 }
@@ -56,18 +58,20 @@ void cpu_count_instructions(Cpu *cpu)
     if (!cpu_config.icount && !cpu->count_insns) {
         cpu->count_insns = true;
         cpu->icount_left = endless - 1;
-        cpu_tlb_flush_all(cpu);     /* the jump caches lead to blocks that do not count */
+        cpu_tlb_flush_all(cpu); /* the jump caches lead to blocks that do not count */
     }
 }
 
 uint64_t cpu_retired(Cpu *cpu)
 {
-    return cpu->count_insns ? (uint64_t)(endless - cpu->icount_left) - not_yet_executed(cpu) : cpu_instructions(cpu);
+    return cpu->count_insns ? (uint64_t)(endless - cpu->icount_left) - not_yet_executed(cpu)
+                            : cpu_instructions(cpu);
 }
 
 static int64_t icount_now(void)
 {
-    return (int64_t)(executed() << cpu_config.icount_shift) + __atomic_load_n(&warped, __ATOMIC_RELAXED);
+    return (int64_t)(executed() << cpu_config.icount_shift) +
+           __atomic_load_n(&warped, __ATOMIC_RELAXED);
 }
 
 void icount_init(void)

@@ -13,9 +13,9 @@
 typedef void IrqHandler(void *opaque, unsigned n, bool level);
 
 typedef struct Irq {
-    IrqHandler *handler;            /* NULL: not connected */
+    IrqHandler *handler; /* NULL: not connected */
     void *opaque;
-    unsigned n;                     /* the receiver's input number */
+    unsigned n; /* the receiver's input number */
 } Irq;
 
 static inline void irq_init(Irq *irq, IrqHandler *handler, void *opaque, unsigned n)

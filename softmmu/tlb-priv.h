@@ -12,24 +12,39 @@
 #include "softmmu/cpu.h"
 
 enum {
-    TLB_BITS = 16, TLB_SIZE = 1 << TLB_BITS,
-    TLB_N_CHUNKS = 256, TLB_CHUNK = TLB_SIZE / TLB_N_CHUNKS,
-    JC_BITS = 15, JC_SIZE = 1 << JC_BITS, JC_CHUNK = JC_SIZE / TLB_N_CHUNKS,
+    TLB_BITS = 16,
+    TLB_SIZE = 1 << TLB_BITS,
+    TLB_N_CHUNKS = 256,
+    TLB_CHUNK = TLB_SIZE / TLB_N_CHUNKS,
+    JC_BITS = 15,
+    JC_SIZE = 1 << JC_BITS,
+    JC_CHUNK = JC_SIZE / TLB_N_CHUNKS,
     FETCH_SIZE = 1024,
 };
 
-typedef struct TlbEntry { uint64_t tag, addend; } TlbEntry;
-typedef struct JumpEntry { uint64_t va; const void *code; } JumpEntry;   /* code: host code, with -accel interp a CodeBlock */
-typedef struct FetchEntry { uint64_t va; uint8_t *host; } FetchEntry;    /* page addresses; host NULL: invalid */
-typedef struct TlbRange { uint64_t first, last; } TlbRange;
+typedef struct TlbEntry {
+    uint64_t tag, addend;
+} TlbEntry;
+typedef struct JumpEntry {
+    uint64_t va;
+    const void *code;
+} JumpEntry; /* code: host code, with -accel interp a CodeBlock */
+typedef struct FetchEntry {
+    uint64_t va;
+    uint8_t *host;
+} FetchEntry; /* page addresses; host NULL: invalid */
+typedef struct TlbRange {
+    uint64_t first, last;
+} TlbRange;
 
 typedef uint64_t TlbDirty[TLB_N_CHUNKS / 64];
 
 struct TlbContext {
-    uint64_t stamp;                 /* when it was last made current */
+    uint64_t stamp; /* when it was last made current */
     bool in_use;
-    bool translated;                /* some entry came from a page table: fences apply */
-    TlbRange super[2];              /* hull of the superpages seen, lower and upper half of the address space; first > last: none */
+    bool translated; /* some entry came from a page table: fences apply */
+    TlbRange super
+        [2]; /* hull of the superpages seen, lower and upper half of the address space; first > last: none */
     TlbDirty read_dirty, write_dirty, jc_dirty;
     FetchEntry fetch[FETCH_SIZE] __attribute__((aligned(4096)));
     JumpEntry jc[JC_SIZE] __attribute__((aligned(4096)));

@@ -145,7 +145,8 @@ void cpu_tlb_flush(Cpu *cpu, const TlbFlush *what)
     for (unsigned i = 0; i < CPU_N_CONTEXTS; i++) {
         TlbContext *ctx = cpu->contexts[i];
 
-        if (!ctx->in_use || !ctx->translated || (what->by_asid && cpu->context_keys[i].asid != what->asid)) {
+        if (!ctx->in_use || !ctx->translated ||
+            (what->by_asid && cpu->context_keys[i].asid != what->asid)) {
             continue;
         }
         if (what->by_va) {
@@ -273,7 +274,8 @@ void tlb_insert(Cpu *cpu, uint64_t va, uint8_t *host, uint8_t prot, const TlbFil
 void tlb_insert_fetch(Cpu *cpu, uint64_t va, uint8_t *host, const TlbFill *fill)
 {
     note_mapping(cpu->ctx, va, fill);
-    cpu->ctx->fetch[(va >> 12) & (FETCH_SIZE - 1)] = (FetchEntry){ .va = va & ~4095ull, .host = host };
+    cpu->ctx->fetch[(va >> 12) & (FETCH_SIZE - 1)] =
+        (FetchEntry){ .va = va & ~4095ull, .host = host };
 }
 
 void tlb_insert_jump(Cpu *cpu, uint64_t va, const void *code)
@@ -323,12 +325,14 @@ void cpu_tlb_info(Cpu *cpu, GString *out)
             continue;
         }
         for (uint32_t e = 0; e < TLB_SIZE; e++) {
-            if (dirty_test(ctx->read_dirty, e / TLB_CHUNK) && tlb_index(ctx->read[e].tag) == e && ctx->read[e].addend) {
+            if (dirty_test(ctx->read_dirty, e / TLB_CHUNK) && tlb_index(ctx->read[e].tag) == e &&
+                ctx->read[e].addend) {
                 n++;
                 writable += ctx->write[e].tag == ctx->read[e].tag;
             }
         }
-        g_string_append_printf(out, "context %u%s: root %#" PRIx64 " asid %u mode %#x: %u pages cached, %u writable\n", i,
-                               ctx == cpu->ctx ? " (current)" : "", key->root, key->asid, key->mode, n, writable);
+        g_string_append_printf(
+            out, "context %u%s: root %#" PRIx64 " asid %u mode %#x: %u pages cached, %u writable\n",
+            i, ctx == cpu->ctx ? " (current)" : "", key->root, key->asid, key->mode, n, writable);
     }
 }

@@ -33,9 +33,9 @@
 /* Functions that code reaches through [cpu + TcgAbi.fn_table + 8 * TcgFn]. The first ones are C functions of the softmmu;
  * the thunks after them are host code that the back end makes once (tcg_backend_make_thunks). */
 typedef enum TcgFn {
-    TCG_FN_LOAD,                    /* uint64_t f(Cpu *, uint64_t va, uint32_t memop): zero/sign-extended to 64 bits; may loop-exit */
-    TCG_FN_STORE,                   /* void f(Cpu *, uint64_t va, uint64_t value, uint32_t memop) */
-    TCG_THUNK_LOAD,                 /* host back end's own: see x86_64/abi notes */
+    TCG_FN_LOAD, /* uint64_t f(Cpu *, uint64_t va, uint32_t memop): zero/sign-extended to 64 bits; may loop-exit */
+    TCG_FN_STORE,   /* void f(Cpu *, uint64_t va, uint64_t value, uint32_t memop) */
+    TCG_THUNK_LOAD, /* host back end's own: see x86_64/abi notes */
     TCG_THUNK_STORE,
     TCG_THUNK_CALL_STATE,
     TCG_THUNK_CALL_PURE,
@@ -43,27 +43,27 @@ typedef enum TcgFn {
     TCG_THUNK_EXIT_INDIRECT,
     TCG_THUNK_LEAVE,
     TCG_THUNK_LEAVE_LOOKUP,
-    TCG_THUNK_ICOUNT,               /* block head found icount_left < n_guest_insns */
-    TCG_THUNK_DEAD,                 /* the killed entry of a block */
+    TCG_THUNK_ICOUNT, /* block head found icount_left < n_guest_insns */
+    TCG_THUNK_DEAD,   /* the killed entry of a block */
     TCG_N_FNS
 } TcgFn;
 
 /* Offsets from the Cpu pointer unless said otherwise. */
 typedef struct TcgAbi {
     const IrTarget *target;
-    uint32_t exit_request;          /* uint32_t */
-    uint32_t pc;                    /* uint64_t */
-    uint32_t pc_page;               /* uint64_t */
-    uint32_t ctx;                   /* void *: the current context */
-    uint32_t host_pc;               /* uint64_t: return address of the last call out of generated code; 0: none */
-    uint32_t icount_left;           /* int64_t */
-    uint32_t arg;                   /* uint64_t [4]: arguments and result of thunks */
-    uint32_t spill;                 /* uint64_t [TCG_N_SPILLS]: the allocator's */
-    uint32_t save;                  /* uint64_t [16]: scratch in which thunks keep host registers */
-    uint32_t fn_table;              /* void *[TCG_N_FNS] */
-    uint32_t helper_table;          /* void *: address of an array of the target's helper functions */
+    uint32_t exit_request; /* uint32_t */
+    uint32_t pc;           /* uint64_t */
+    uint32_t pc_page;      /* uint64_t */
+    uint32_t ctx;          /* void *: the current context */
+    uint32_t host_pc; /* uint64_t: return address of the last call out of generated code; 0: none */
+    uint32_t icount_left;  /* int64_t */
+    uint32_t arg;          /* uint64_t [4]: arguments and result of thunks */
+    uint32_t spill;        /* uint64_t [TCG_N_SPILLS]: the allocator's */
+    uint32_t save;         /* uint64_t [16]: scratch in which thunks keep host registers */
+    uint32_t fn_table;     /* void *[TCG_N_FNS] */
+    uint32_t helper_table; /* void *: address of an array of the target's helper functions */
     /* from the context pointer */
-    uint32_t jc_offset, jc_mask;    /* mask applied to the va: e.g. 0x1fffe */
+    uint32_t jc_offset, jc_mask; /* mask applied to the va: e.g. 0x1fffe */
     uint32_t tlb_read, tlb_write, tlb_mask;
 } TcgAbi;
 
@@ -71,20 +71,22 @@ enum { TCG_N_SPILLS = 64 };
 
 /* Why a block was left (return value of tcg_backend_enter and tcg_interp_run). */
 typedef enum TcgExit {
-    TCG_EXIT_DIRECT,                /* through exit site Cpu.host_pc (interp: Cpu.arg[0] = exit number); Cpu.pc not yet set */
-    TCG_EXIT_INDIRECT,              /* jump cache miss or poll; Cpu.pc = target */
-    TCG_EXIT_LEAVE,                 /* a helper set Cpu.pc */
-    TCG_EXIT_ICOUNT,                /* nothing was executed: too little icount_left; Cpu.host_pc is in the block, Cpu.pc not set */
-    TCG_EXIT_DEAD,                  /* nothing was executed: the block's entry is killed; Cpu.host_pc is in the block, Cpu.pc not set */
+    TCG_EXIT_DIRECT, /* through exit site Cpu.host_pc (interp: Cpu.arg[0] = exit number); Cpu.pc not yet set */
+    TCG_EXIT_INDIRECT, /* jump cache miss or poll; Cpu.pc = target */
+    TCG_EXIT_LEAVE,    /* a helper set Cpu.pc */
+    TCG_EXIT_ICOUNT, /* nothing was executed: too little icount_left; Cpu.host_pc is in the block, Cpu.pc not set */
+    TCG_EXIT_DEAD, /* nothing was executed: the block's entry is killed; Cpu.host_pc is in the block, Cpu.pc not set */
 } TcgExit;
 
 /* A place in generated code where the guest state can be asked for, or that leaves; sorted by host_offset. */
 typedef struct TcgSite {
-    uint32_t host_offset;           /* return address of its call, from the start of the block's code */
-    int32_t page_offset;            /* SITE_FAULT: of the guest insn; SITE_EXIT: of the exit's target */
-    uint32_t word;                  /* SITE_FAULT: the insn's target word; SITE_EXIT: offset of the rel32 to patch (4-byte aligned), 0: never link */
-    uint16_t insn;                  /* number of the guest insn in the block (0-based); SITE_EXIT: number of insns done when leaving there */
-    uint16_t kind;                  /* TcgSiteKind */
+    uint32_t host_offset; /* return address of its call, from the start of the block's code */
+    int32_t page_offset;  /* SITE_FAULT: of the guest insn; SITE_EXIT: of the exit's target */
+    uint32_t
+        word; /* SITE_FAULT: the insn's target word; SITE_EXIT: offset of the rel32 to patch (4-byte aligned), 0: never link */
+    uint16_t
+        insn; /* number of the guest insn in the block (0-based); SITE_EXIT: number of insns done when leaving there */
+    uint16_t kind; /* TcgSiteKind */
 } TcgSite;
 
 typedef enum TcgSiteKind { TCG_SITE_FAULT, TCG_SITE_EXIT } TcgSiteKind;
@@ -93,7 +95,7 @@ typedef enum TcgSiteKind { TCG_SITE_FAULT, TCG_SITE_EXIT } TcgSiteKind;
 typedef struct TcgCode {
     const uint8_t *code;
     uint32_t size;
-    uint32_t entry_link;            /* offset at which linked jumps enter (past the patchable head) */
+    uint32_t entry_link; /* offset at which linked jumps enter (past the patchable head) */
     const TcgSite *sites;
     unsigned n_sites;
 } TcgCode;
@@ -111,13 +113,14 @@ bool tcg_compiler_compile(TcgCompiler *c, const IrBlock *ir, TcgCode *out);
 /* Writes the thunks at @rw (executed at @rx), at most @size bytes; stores their executable addresses into @fns at their TcgFn
  * indices and the entry function's into *@enter. Returns the bytes used. */
 typedef TcgExit TcgEnterFn(void *cpu, const void *code);
-size_t tcg_backend_make_thunks(const TcgAbi *abi, uint8_t *rw, uint8_t *rx, size_t size, void *fns[TCG_N_FNS],
-                               TcgEnterFn **enter);
+size_t tcg_backend_make_thunks(const TcgAbi *abi, uint8_t *rw, uint8_t *rx, size_t size,
+                               void *fns[TCG_N_FNS], TcgEnterFn **enter);
 
 /* Links the exit at @site of the block to @target (an executable address), or unlinks it (back to its own stub). @rw is the
  * writable alias of the block's code, @rx where it executes. One aligned 4-byte store, safe while other threads execute.
  * A site with word 0 is never linked. */
-void tcg_backend_link_exit(uint8_t *rw, const uint8_t *rx, const TcgSite *site, const uint8_t *target);
+void tcg_backend_link_exit(uint8_t *rw, const uint8_t *rx, const TcgSite *site,
+                           const uint8_t *target);
 void tcg_backend_unlink_exit(uint8_t *rw, const uint8_t *rx, const TcgSite *site);
 /* Kills the block's entry at offset 0 (an 8-byte NOP, 8-byte aligned): from now on entering there calls
  * TCG_THUNK_DEAD. One aligned 8-byte store. Linked jumps (entry_link) must have been unlinked. */

@@ -7,9 +7,31 @@
 #include "hw/char/serial-16550.h"
 #include <inttypes.h>
 
-enum { RBR = 0, THR = 0, DLL = 0, IER = 1, DLM = 1, IIR = 2, FCR = 2, LCR = 3, MCR = 4, LSR = 5, MSR = 6, SCR = 7, SIZE = 0x100 };
+enum {
+    RBR = 0,
+    THR = 0,
+    DLL = 0,
+    IER = 1,
+    DLM = 1,
+    IIR = 2,
+    FCR = 2,
+    LCR = 3,
+    MCR = 4,
+    LSR = 5,
+    MSR = 6,
+    SCR = 7,
+    SIZE = 0x100
+};
 enum { IER_RDI = 1, IER_THRI = 2, IER_RLSI = 4, IER_MSI = 8 };
-enum { IIR_MSI = 0, IIR_NONE = 1, IIR_THRI = 2, IIR_RDI = 4, IIR_RLSI = 6, IIR_TIMEOUT = 12, IIR_FIFO = 0xc0 };
+enum {
+    IIR_MSI = 0,
+    IIR_NONE = 1,
+    IIR_THRI = 2,
+    IIR_RDI = 4,
+    IIR_RLSI = 6,
+    IIR_TIMEOUT = 12,
+    IIR_FIFO = 0xc0
+};
 enum { FCR_ENABLE = 1, FCR_CLEAR_RX = 2 };
 enum { LCR_DLAB = 0x80 };
 enum { MCR_DTR = 1, MCR_RTS = 2, MCR_OUT1 = 4, MCR_OUT2 = 8, MCR_LOOP = 16 };
@@ -22,12 +44,14 @@ typedef struct HwSerial {
     MemoryRegion mmio;
     Chardev *chr;
     uint8_t ier, fcr, lcr, mcr, lsr, scr, dll, dlm;
-    bool thri;                      /* transmitter interrupt pending */
+    bool thri; /* transmitter interrupt pending */
     uint8_t fifo[FIFO_SIZE];
     uint8_t fifo_head, fifo_len;
 } HwSerial;
 
-typedef struct HwSerialClass { HwDeviceClass parent; } HwSerialClass;
+typedef struct HwSerialClass {
+    HwDeviceClass parent;
+} HwSerialClass;
 
 G_DEFINE_TYPE(HwSerial, hw_serial, HW_TYPE_DEVICE)
 
@@ -118,7 +142,9 @@ static void serial_event(void *opaque, ChardevEvent event)
 }
 
 static const ChardevFrontend serial_frontend = {
-    .can_read = serial_can_read, .read = serial_receive, .event = serial_event,
+    .can_read = serial_can_read,
+    .read = serial_receive,
+    .event = serial_event,
 };
 
 /* ---- Registers ---- */
@@ -223,7 +249,8 @@ static void serial_write(void *opaque, uint64_t offset, uint64_t value, unsigned
         if (s->lcr & LCR_DLAB) {
             s->dlm = byte;
         } else {
-            s->thri |= (byte & ~s->ier & IER_THRI) != 0;    /* enabling it with an empty transmitter raises it */
+            s->thri |= (byte & ~s->ier & IER_THRI) !=
+                       0; /* enabling it with an empty transmitter raises it */
             s->ier = byte & 15;
             update_irq(s);
         }
@@ -244,7 +271,10 @@ static void serial_write(void *opaque, uint64_t offset, uint64_t value, unsigned
 }
 
 static const MemoryRegionOps serial_ops = {
-    .read = serial_read, .write = serial_write, .min_access = 1, .max_access = 1,
+    .read = serial_read,
+    .write = serial_write,
+    .min_access = 1,
+    .max_access = 1,
 };
 
 static bool serial_realize(HwDevice *dev, GError **error)
@@ -276,7 +306,8 @@ static bool serial_post_load(HwDevice *dev, GError **error)
     HwSerial *s = (HwSerial *)dev;
 
     if (s->fifo_len > FIFO_SIZE || s->fifo_head >= FIFO_SIZE) {
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "ns16550a: receive FIFO state out of range");
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+                    "ns16550a: receive FIFO state out of range");
         return false;
     }
     update_irq(s);
@@ -311,7 +342,10 @@ static const StateField serial_state[] = {
 };
 
 static const HwProp serial_props[] = {
-    { .name = "chardev", .type = HW_PROP_CHARDEV, .offset = offsetof(HwSerial, chr), .desc = "character back end" },
+    { .name = "chardev",
+      .type = HW_PROP_CHARDEV,
+      .offset = offsetof(HwSerial, chr),
+      .desc = "character back end" },
     { 0 },
 };
 

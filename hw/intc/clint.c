@@ -7,8 +7,12 @@
 #include <inttypes.h>
 
 enum {
-    MAX_HARTS = 16, NS_PER_TICK = 1000000000 / HW_CLINT_FREQ,
-    MSIP = 0x0, MTIMECMP = 0x4000, MTIME = 0xbff8, SIZE = 0x10000,
+    MAX_HARTS = 16,
+    NS_PER_TICK = 1000000000 / HW_CLINT_FREQ,
+    MSIP = 0x0,
+    MTIMECMP = 0x4000,
+    MTIME = 0xbff8,
+    SIZE = 0x10000,
 };
 
 typedef struct HwClint HwClint;
@@ -27,10 +31,12 @@ struct HwClint {
     ClintHart harts[MAX_HARTS];
     uint32_t msip[MAX_HARTS];
     uint64_t mtimecmp[MAX_HARTS];
-    uint64_t time_offset;           /* atomic: read by the time CSR without the lock */
+    uint64_t time_offset; /* atomic: read by the time CSR without the lock */
 };
 
-typedef struct HwClintClass { HwDeviceClass parent; } HwClintClass;
+typedef struct HwClintClass {
+    HwDeviceClass parent;
+} HwClintClass;
 
 G_DEFINE_TYPE(HwClint, hw_clint, HW_TYPE_DEVICE)
 
@@ -38,7 +44,8 @@ uint64_t hw_clint_time(void *clint)
 {
     HwClint *s = clint;
 
-    return (uint64_t)clock_now(CLOCK_VIRTUAL) / NS_PER_TICK + __atomic_load_n(&s->time_offset, __ATOMIC_RELAXED);
+    return (uint64_t)clock_now(CLOCK_VIRTUAL) / NS_PER_TICK +
+           __atomic_load_n(&s->time_offset, __ATOMIC_RELAXED);
 }
 
 /* Raises or lowers mtip and arms the timer for when it changes next. */
@@ -111,7 +118,12 @@ static void clint_write(void *opaque, uint64_t offset, uint64_t value, unsigned 
 }
 
 static const MemoryRegionOps clint_ops = {
-    .read = clint_read, .write = clint_write, .min_access = 4, .max_access = 8, .min_valid = 4, .max_valid = 8,
+    .read = clint_read,
+    .write = clint_write,
+    .min_access = 4,
+    .max_access = 8,
+    .min_valid = 4,
+    .max_valid = 8,
 };
 
 static bool clint_realize(HwDevice *dev, GError **error)
@@ -128,7 +140,8 @@ static void clint_reset(HwDevice *dev)
     HwClint *s = (HwClint *)dev;
 
     /* mtime goes on from 0 at reset. */
-    __atomic_store_n(&s->time_offset, -((uint64_t)clock_now(CLOCK_VIRTUAL) / NS_PER_TICK), __ATOMIC_RELAXED);
+    __atomic_store_n(&s->time_offset, -((uint64_t)clock_now(CLOCK_VIRTUAL) / NS_PER_TICK),
+                     __ATOMIC_RELAXED);
     for (unsigned i = 0; i < s->n_harts; i++) {
         timer_cancel(&s->harts[i].timer);
         irq_set(s->harts[i].msip_line, false);
@@ -159,8 +172,8 @@ static void clint_fdt(HwDevice *dev, HwFdt *fdt)
         uint32_t phandle = hw_fdt_phandle(fdt, intc);
 
         cells[i * 4] = cells[i * 4 + 2] = phandle;
-        cells[i * 4 + 1] = 3;       /* machine software interrupt */
-        cells[i * 4 + 3] = 7;       /* machine timer interrupt */
+        cells[i * 4 + 1] = 3; /* machine software interrupt */
+        cells[i * 4 + 3] = 7; /* machine timer interrupt */
     }
     hw_fdt_add_node(fdt, node);
     hw_fdt_set_cells(fdt, node, "interrupts-extended", s->n_harts * 4, cells);
@@ -184,7 +197,12 @@ static const StateField clint_state[] = {
 };
 
 static const HwProp clint_props[] = {
-    { .name = "num-harts", .type = HW_PROP_U32, .offset = offsetof(HwClint, n_harts), .def = 1, .min = 1, .max = MAX_HARTS,
+    { .name = "num-harts",
+      .type = HW_PROP_U32,
+      .offset = offsetof(HwClint, n_harts),
+      .def = 1,
+      .min = 1,
+      .max = MAX_HARTS,
       .desc = "harts served" },
     { 0 },
 };

@@ -10,7 +10,7 @@
 
 GType hw_clint_get_type(void);
 
-enum { HW_CLINT_FREQ = 10000000 };  /* of mtime, in Hz */
+enum { HW_CLINT_FREQ = 10000000 }; /* of mtime, in Hz */
 
 /* A CLINT for @n_harts (1-4095; here at most 16), not yet realized. */
 HwDevice *hw_clint_new(unsigned n_harts);

@@ -8,8 +8,16 @@
 #include <inttypes.h>
 
 enum {
-    MAX_HARTS = 16, MAX_CONTEXTS = 2 * MAX_HARTS, MAX_SOURCES = 128, WORDS = MAX_SOURCES / 32, MAX_PRIORITY = 7,
-    PENDING = 0x1000, ENABLE = 0x2000, ENABLE_STRIDE = 0x80, CONTEXT = 0x200000, CONTEXT_STRIDE = 0x1000,
+    MAX_HARTS = 16,
+    MAX_CONTEXTS = 2 * MAX_HARTS,
+    MAX_SOURCES = 128,
+    WORDS = MAX_SOURCES / 32,
+    MAX_PRIORITY = 7,
+    PENDING = 0x1000,
+    ENABLE = 0x2000,
+    ENABLE_STRIDE = 0x80,
+    CONTEXT = 0x200000,
+    CONTEXT_STRIDE = 0x1000,
     SIZE = 0x600000,
 };
 
@@ -25,7 +33,9 @@ typedef struct HwPlic {
     uint32_t threshold[MAX_CONTEXTS];
 } HwPlic;
 
-typedef struct HwPlicClass { HwDeviceClass parent; } HwPlicClass;
+typedef struct HwPlicClass {
+    HwDeviceClass parent;
+} HwPlicClass;
 
 G_DEFINE_TYPE(HwPlic, hw_plic, HW_TYPE_DEVICE)
 
@@ -86,7 +96,8 @@ static uint32_t claim(HwPlic *s, unsigned context)
 
 static void complete(HwPlic *s, unsigned context, uint32_t source)
 {
-    if (source && source <= s->n_sources && (s->enable[context * WORDS + source / 32] >> (source % 32) & 1)) {
+    if (source && source <= s->n_sources &&
+        (s->enable[context * WORDS + source / 32] >> (source % 32) & 1)) {
         s->served[source / 32] &= ~(1u << (source % 32));
         update(s);
     }
@@ -104,7 +115,8 @@ static uint64_t plic_read(void *opaque, uint64_t offset, unsigned size)
         return (offset - PENDING) / 4 < WORDS ? s->pending[(offset - PENDING) / 4] : 0;
     }
     if (offset < CONTEXT) {
-        unsigned c = (unsigned)(offset - ENABLE) / ENABLE_STRIDE, w = (offset - ENABLE) % ENABLE_STRIDE / 4;
+        unsigned c = (unsigned)(offset - ENABLE) / ENABLE_STRIDE,
+                 w = (offset - ENABLE) % ENABLE_STRIDE / 4;
 
         return c < contexts && w < WORDS ? s->enable[c * WORDS + w] : 0;
     }
@@ -155,7 +167,12 @@ static void plic_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
 }
 
 static const MemoryRegionOps plic_ops = {
-    .read = plic_read, .write = plic_write, .min_access = 4, .max_access = 4, .min_valid = 4, .max_valid = 4,
+    .read = plic_read,
+    .write = plic_write,
+    .min_access = 4,
+    .max_access = 4,
+    .min_valid = 4,
+    .max_valid = 4,
 };
 
 static bool plic_realize(HwDevice *dev, GError **error)
@@ -193,8 +210,8 @@ static void plic_fdt(HwDevice *dev, HwFdt *fdt)
         g_autofree char *intc = g_strdup_printf("/cpus/cpu@%x/interrupt-controller", i);
 
         cells[i * 4] = cells[i * 4 + 2] = hw_fdt_phandle(fdt, intc);
-        cells[i * 4 + 1] = 11;      /* machine external interrupt */
-        cells[i * 4 + 3] = 9;       /* supervisor external interrupt */
+        cells[i * 4 + 1] = 11; /* machine external interrupt */
+        cells[i * 4 + 3] = 9;  /* supervisor external interrupt */
     }
     hw_fdt_add_node(fdt, node);
     hw_fdt_set_cell(fdt, node, "riscv,ndev", s->n_sources);
@@ -213,16 +230,26 @@ static const StateField plic_state[] = {
     HW_FIELD_ARRAY(HwPlic, pending, STATE_U32, WORDS, 0, "pending sources"),
     HW_FIELD_ARRAY(HwPlic, level, STATE_U32, WORDS, 0, "input levels"),
     HW_FIELD_ARRAY(HwPlic, served, STATE_U32, WORDS, 0, "claimed, not completed"),
-    HW_FIELD_ARRAY(HwPlic, enable, STATE_U32, MAX_CONTEXTS * WORDS, 0, "enables by context"),
+    HW_FIELD_ARRAY(HwPlic, enable, STATE_U32, MAX_CONTEXTS *WORDS, 0, "enables by context"),
     HW_FIELD_ARRAY(HwPlic, threshold, STATE_U32, MAX_CONTEXTS, 0, "thresholds by context"),
     { 0 },
 };
 
 static const HwProp plic_props[] = {
-    { .name = "num-harts", .type = HW_PROP_U32, .offset = offsetof(HwPlic, n_harts), .def = 1, .min = 1, .max = MAX_HARTS,
+    { .name = "num-harts",
+      .type = HW_PROP_U32,
+      .offset = offsetof(HwPlic, n_harts),
+      .def = 1,
+      .min = 1,
+      .max = MAX_HARTS,
       .desc = "harts served" },
-    { .name = "num-sources", .type = HW_PROP_U32, .offset = offsetof(HwPlic, n_sources), .def = 95, .min = 1,
-      .max = MAX_SOURCES - 1, .desc = "interrupt sources" },
+    { .name = "num-sources",
+      .type = HW_PROP_U32,
+      .offset = offsetof(HwPlic, n_sources),
+      .def = 95,
+      .min = 1,
+      .max = MAX_SOURCES - 1,
+      .desc = "interrupt sources" },
     { 0 },
 };
 

@@ -15,7 +15,9 @@ typedef struct HwSifiveTest {
     MemoryRegion mmio;
 } HwSifiveTest;
 
-typedef struct HwSifiveTestClass { HwDeviceClass parent; } HwSifiveTestClass;
+typedef struct HwSifiveTestClass {
+    HwDeviceClass parent;
+} HwSifiveTestClass;
 
 G_DEFINE_TYPE(HwSifiveTest, hw_sifive_test, HW_TYPE_DEVICE)
 
@@ -44,7 +46,12 @@ static void test_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
 }
 
 static const MemoryRegionOps test_ops = {
-    .read = test_read, .write = test_write, .min_access = 2, .max_access = 4, .min_valid = 2, .max_valid = 4,
+    .read = test_read,
+    .write = test_write,
+    .min_access = 2,
+    .max_access = 4,
+    .min_valid = 2,
+    .max_valid = 4,
 };
 
 static bool test_realize(HwDevice *dev, GError **error)
@@ -59,8 +66,12 @@ static bool test_realize(HwDevice *dev, GError **error)
 static void test_fdt(HwDevice *dev, HwFdt *fdt)
 {
     static const char *const compatible[] = { "sifive,test1", "sifive,test0", "syscon", NULL };
-    static const struct { const char *node, *compatible; uint32_t value; } users[] = {
-        { "/poweroff", "syscon-poweroff", PASS }, { "/reboot", "syscon-reboot", RESET },
+    static const struct {
+        const char *node, *compatible;
+        uint32_t value;
+    } users[] = {
+        { "/poweroff", "syscon-poweroff", PASS },
+        { "/reboot", "syscon-reboot", RESET },
     };
     g_autofree char *node = g_strdup_printf("/soc/test@%" PRIx64, dev->addr[0]);
     uint32_t phandle;

@@ -240,9 +240,7 @@ static bool load_flat_kernel(RvBoot *boot, LoaderFile *file, GError **error)
     } else if (known_misfit(file)) {
         return boot_error(error, "%s: %s", file->name, known_misfit(file));
     } else {
-        g_printerr("menura: -kernel %s: neither ELF nor a Linux image; loaded as it is at %#" PRIx64
-                   "\n",
-                   file->name, boot->kernel_start);
+        boot->raw_kernel = true;
     }
     if (!check_kernel_room(boot, file, need, error)) {
         return false;
@@ -376,6 +374,11 @@ bool rv_boot_reset_vector(RvBoot *boot, uint64_t mrom, GError **error)
         append_word(boot, out, fw_dynamic[i]);
     }
     len = out->len;
+    if (boot->raw_kernel) { /* said only once nothing else is wrong */
+        g_printerr("menura: -kernel %s: neither ELF nor a Linux image; loaded as it is at %#" PRIx64
+                   "\n",
+                   boot->machine->config.kernel, boot->kernel_start);
+    }
     return loader_add_blob("reset vector", mrom, g_byte_array_free(g_byte_array_ref(out), FALSE),
                            len, 0, error);
 }

@@ -22,6 +22,7 @@ typedef struct RvBoot {
     uint64_t next;         /* where the firmware goes on, in supervisor mode; 0: nowhere */
     uint64_t firmware_end; /* one past the firmware in RAM, at least ram_base */
     uint64_t kernel_start, kernel_end; /* with its .bss; 0, 0: none loaded */
+    bool raw_kernel;                   /* of no known format */
     uint64_t initrd_start, initrd_end; /* 0, 0: none */
     uint64_t fdt_addr;
     LoaderFile

@@ -7,21 +7,31 @@
 #include <inttypes.h>
 
 enum {
-    TIME_LOW = 0x00, TIME_HIGH = 0x04, ALARM_LOW = 0x08, ALARM_HIGH = 0x0c, IRQ_ENABLED = 0x10, CLEAR_ALARM = 0x14,
-    ALARM_STATUS = 0x18, CLEAR_INTERRUPT = 0x1c, SIZE = 0x24, WINDOW = 0x1000,
+    TIME_LOW = 0x00,
+    TIME_HIGH = 0x04,
+    ALARM_LOW = 0x08,
+    ALARM_HIGH = 0x0c,
+    IRQ_ENABLED = 0x10,
+    CLEAR_ALARM = 0x14,
+    ALARM_STATUS = 0x18,
+    CLEAR_INTERRUPT = 0x1c,
+    SIZE = 0x24,
+    WINDOW = 0x1000,
 };
 
 typedef struct HwGoldfishRtc {
     HwDevice parent;
     MemoryRegion mmio;
     Timer alarm;
-    int64_t offset;                 /* ns the guest set the clock off the host's */
+    int64_t offset; /* ns the guest set the clock off the host's */
     uint64_t alarm_time;
     uint32_t time_high, alarm_high;
     bool alarm_on, irq_pending, irq_enabled;
 } HwGoldfishRtc;
 
-typedef struct HwGoldfishRtcClass { HwDeviceClass parent; } HwGoldfishRtcClass;
+typedef struct HwGoldfishRtcClass {
+    HwDeviceClass parent;
+} HwGoldfishRtcClass;
 
 G_DEFINE_TYPE(HwGoldfishRtc, hw_goldfish_rtc, HW_TYPE_DEVICE)
 
@@ -87,7 +97,8 @@ static void rtc_write(void *opaque, uint64_t offset, uint64_t value, unsigned si
 
     switch (offset) {
     case TIME_LOW:
-        s->offset = (int64_t)((uint64_t)s->offset + ((uint64_t)s->time_high << 32 | (uint32_t)value) - now(s));
+        s->offset = (int64_t)((uint64_t)s->offset +
+                              ((uint64_t)s->time_high << 32 | (uint32_t)value) - now(s));
         break;
     case TIME_HIGH:
         s->time_high = (uint32_t)value;
@@ -114,7 +125,12 @@ static void rtc_write(void *opaque, uint64_t offset, uint64_t value, unsigned si
 }
 
 static const MemoryRegionOps rtc_ops = {
-    .read = rtc_read, .write = rtc_write, .min_access = 4, .max_access = 4, .min_valid = 4, .max_valid = 4,
+    .read = rtc_read,
+    .write = rtc_write,
+    .min_access = 4,
+    .max_access = 4,
+    .min_valid = 4,
+    .max_valid = 4,
 };
 
 static bool rtc_realize(HwDevice *dev, GError **error)
@@ -158,7 +174,11 @@ static void rtc_fdt(HwDevice *dev, HwFdt *fdt)
 
 static const StateField rtc_state[] = {
     /* A guest that set the clock expects it to run on across a reset. */
-    { .name = "offset", .offset = offsetof(HwGoldfishRtc, offset), .count = 1, .type = STATE_U64, .keep = true,
+    { .name = "offset",
+      .offset = offsetof(HwGoldfishRtc, offset),
+      .count = 1,
+      .type = STATE_U64,
+      .keep = true,
       .desc = "ns the guest set the clock off the host's" },
     HW_FIELD(HwGoldfishRtc, alarm_time, STATE_U64, 0, "alarm time, ns"),
     HW_FIELD(HwGoldfishRtc, time_high, STATE_U32, 0, "latched upper half"),

@@ -14,15 +14,15 @@
 #include <string.h>
 #include "target/riscv/fpu.h"
 
-#define S_NAN 0x7fc00000u
-#define S_INF 0x7f800000u
-#define S_SIGN 0x80000000u
+#define S_NAN   0x7fc00000u
+#define S_INF   0x7f800000u
+#define S_SIGN  0x80000000u
 #define S_QUIET 0x00400000u
-#define D_NAN 0x7ff8000000000000u
-#define D_INF 0x7ff0000000000000u
-#define D_SIGN 0x8000000000000000u
+#define D_NAN   0x7ff8000000000000u
+#define D_INF   0x7ff0000000000000u
+#define D_SIGN  0x8000000000000000u
 #define D_QUIET 0x0008000000000000u
-#define H_NAN 0x7e00u
+#define H_NAN   0x7e00u
 
 /* An IEEE 754 binary format: sign, exp_bits of exponent, frac_bits of fraction. */
 typedef struct FpuFormat {

@@ -25,7 +25,7 @@ enum { RAM_BASE = 0x80000000, RAM_SIZE = 0x8000, CODE = 0x1000, DATA = 0x3000, B
 
 typedef struct Outcome {
     TcgExit exit;
-    bool unwound;                   /* left by an exception */
+    bool unwound; /* left by an exception */
     uint64_t pc;
     int64_t icount_left;
     GByteArray *state;
@@ -50,17 +50,39 @@ static uint64_t rnd(void)
 
 static uint64_t edge_value(void)
 {
-    static const uint64_t edges[] = { 0, 1, UINT64_MAX, INT64_MAX, 1ull << 63, INT32_MAX, 0x80000000, UINT32_MAX, 0x100000000,
-                                      0x7f800000, 0x3ff0000000000000, 0x7ff0000000000000, 0xfff8000000000001,
-                                      0xffffffff7fc00000, 0xffffffff3f800000, 0xffffffff00800000, 31, 32, 63, 64 };
+    static const uint64_t edges[] = { 0,
+                                      1,
+                                      UINT64_MAX,
+                                      INT64_MAX,
+                                      1ull << 63,
+                                      INT32_MAX,
+                                      0x80000000,
+                                      UINT32_MAX,
+                                      0x100000000,
+                                      0x7f800000,
+                                      0x3ff0000000000000,
+                                      0x7ff0000000000000,
+                                      0xfff8000000000001,
+                                      0xffffffff7fc00000,
+                                      0xffffffff3f800000,
+                                      0xffffffff00800000,
+                                      31,
+                                      32,
+                                      63,
+                                      64 };
     uint64_t r = rnd();
 
     switch (r & 7) {
-    case 0: return rnd();
-    case 1: return (uint64_t)(int32_t)rnd();
-    case 2: return rnd() >> (rnd() & 63);
-    case 3: return 0xffffffff00000000ull | (uint32_t)rnd();
-    default: return edges[(r >> 8) % G_N_ELEMENTS(edges)];
+    case 0:
+        return rnd();
+    case 1:
+        return (uint64_t)(int32_t)rnd();
+    case 2:
+        return rnd() >> (rnd() & 63);
+    case 3:
+        return 0xffffffff00000000ull | (uint32_t)rnd();
+    default:
+        return edges[(r >> 8) % G_N_ELEMENTS(edges)];
     }
 }
 
@@ -80,8 +102,9 @@ static uint64_t data_address(void)
 /* CSRs whose value depends on nothing but the state. */
 static unsigned random_csr(void)
 {
-    static const uint16_t csrs[] = { 0x001, 0x002, 0x003, 0x340, 0x341, 0x342, 0x343, 0x300, 0x305, 0x140, 0x141, 0x142, 0x143, 0x105,
-                                     0x302, 0x303, 0x304, 0x344, 0x100, 0x104, 0x301, 0x306, 0x106, 0x7c0, 0x5ff };
+    static const uint16_t csrs[] = { 0x001, 0x002, 0x003, 0x340, 0x341, 0x342, 0x343, 0x300, 0x305,
+                                     0x140, 0x141, 0x142, 0x143, 0x105, 0x302, 0x303, 0x304, 0x344,
+                                     0x100, 0x104, 0x301, 0x306, 0x106, 0x7c0, 0x5ff };
 
     return csrs[rnd() % G_N_ELEMENTS(csrs)];
 }
@@ -98,21 +121,24 @@ static uint32_t random_insn(unsigned *width)
         const RvIsaEntry *e = &rv_isa_table[rnd() % rv_n_isa];
         uint32_t w = e->match | ((uint32_t)rnd() & ~e->mask);
 
-        if (is_named(e, "wfi") || is_named(e, "wrs") || is_named(e, "sfence") || is_named(e, "sinval") || is_named(e, "mret") ||
-            is_named(e, "sret")) {
+        if (is_named(e, "wfi") || is_named(e, "wrs") || is_named(e, "sfence") ||
+            is_named(e, "sinval") || is_named(e, "mret") || is_named(e, "sret")) {
             continue;
         }
         if (e->width == 32 && (w & 0x7f) == 0x73 && (w & 0x3000)) {
             w = (w & 0xfffff) | random_csr() << 20;
         }
-        if (e->width == 32 && ((w & 0x7f) == 0x03 || (w & 0x7f) == 0x23 || (w & 0x7f) == 0x07 || (w & 0x7f) == 0x27 ||
-                               (w & 0x7f) == 0x2f)) {
-            w = (w & ~(31u << 15)) | (8 + (uint32_t)(rnd() & 7)) << 15;     /* rs1 in x8-x15 */
+        if (e->width == 32 && ((w & 0x7f) == 0x03 || (w & 0x7f) == 0x23 || (w & 0x7f) == 0x07 ||
+                               (w & 0x7f) == 0x27 || (w & 0x7f) == 0x2f)) {
+            w = (w & ~(31u << 15)) | (8 + (uint32_t)(rnd() & 7)) << 15; /* rs1 in x8-x15 */
             if ((w & 0x7f) == 0x03 && (rnd() & 3)) {
                 w = (w & ~(31u << 7)) | (16 + (uint32_t)(rnd() & 15)) << 7; /* keep the pointers */
             }
-        } else if (e->width == 32 && ((w & 0x7f) == 0x33 || (w & 0x7f) == 0x13 || (w & 0x7f) == 0x3b) && (rnd() & 3)) {
-            w = (w & ~(31u << 7)) | ((uint32_t)rnd() & 1 ? 16 : 0) << 7 | ((uint32_t)rnd() & 7) << 7;
+        } else if (e->width == 32 &&
+                   ((w & 0x7f) == 0x33 || (w & 0x7f) == 0x13 || (w & 0x7f) == 0x3b) &&
+                   (rnd() & 3)) {
+            w = (w & ~(31u << 7)) | ((uint32_t)rnd() & 1 ? 16 : 0) << 7 |
+                ((uint32_t)rnd() & 7) << 7;
         }
         if ((w & e->mask) != e->match) {
             continue;
@@ -305,8 +331,10 @@ static void print_registers(void)
     g_auto(GStrv) left = NULL, right = NULL;
 
     for (unsigned i = 0; i < 32; i++) {
-        g_string_append_printf(a, "x%u %#" PRIx64 "\nf%u %#" PRIx64 "\n", i, interp_cpu->x[i], i, interp_cpu->f[i]);
-        g_string_append_printf(b, "x%u %#" PRIx64 "\nf%u %#" PRIx64 "\n", i, jit_cpu->x[i], i, jit_cpu->f[i]);
+        g_string_append_printf(a, "x%u %#" PRIx64 "\nf%u %#" PRIx64 "\n", i, interp_cpu->x[i], i,
+                               interp_cpu->f[i]);
+        g_string_append_printf(b, "x%u %#" PRIx64 "\nf%u %#" PRIx64 "\n", i, jit_cpu->x[i], i,
+                               jit_cpu->f[i]);
     }
     state_print(interp_cpu, interp_cpu->parent.ops->state, a);
     state_print(jit_cpu, jit_cpu->parent.ops->state, b);
@@ -320,8 +348,8 @@ static void print_registers(void)
 }
 
 /* One block of at most @max_insns from the same start; what differs, or NULL. @executed: guest insns of the block. */
-static const char *run_block(RvCpu *initial, const uint8_t *data, const BlockKey *key, unsigned max_insns, unsigned *executed,
-                             bool verbose)
+static const char *run_block(RvCpu *initial, const uint8_t *data, const BlockKey *key,
+                             unsigned max_insns, unsigned *executed, bool verbose)
 {
     static IrBlock *plain, *optimised;
     static Outcome interp, jit;
@@ -347,7 +375,8 @@ static const char *run_block(RvCpu *initial, const uint8_t *data, const BlockKey
     copy_state(interp_cpu, initial);
     run_interp(plain, key, pc, &interp);
     memcpy(window, data, RAM_SIZE);
-    block = publish(optimised, key);        /* only now: stores of the interpreter may have hit the block's page */
+    block = publish(optimised,
+                    key); /* only now: stores of the interpreter may have hit the block's page */
     if (!block) {
         return "compiler refused the block";
     }
@@ -361,9 +390,11 @@ static const char *run_block(RvCpu *initial, const uint8_t *data, const BlockKey
         g_string_append(text, "optimised:\n");
         ir_print(optimised, text);
         tcg_backend_disassemble(block->code, block->size, 0, text);
-        printf("# %s differs: interp exit %d%s pc %#" PRIx64 " left %" PRId64 ", jit exit %d%s pc %#" PRIx64 " left %" PRId64
-               "\n%s\n", what, interp.exit, interp.unwound ? " (exception)" : "", interp.pc, interp.icount_left, jit.exit,
-               jit.unwound ? " (exception)" : "", jit.pc, jit.icount_left, text->str);
+        printf("# %s differs: interp exit %d%s pc %#" PRIx64 " left %" PRId64
+               ", jit exit %d%s pc %#" PRIx64 " left %" PRId64 "\n%s\n",
+               what, interp.exit, interp.unwound ? " (exception)" : "", interp.pc,
+               interp.icount_left, jit.exit, jit.unwound ? " (exception)" : "", jit.pc,
+               jit.icount_left, text->str);
         print_registers();
     }
     return what;
@@ -418,7 +449,8 @@ static void set_up(unsigned xlen)
 static bool run(uint64_t n_insns, uint64_t seed)
 {
     g_autofree uint8_t *data = g_malloc(RAM_SIZE);
-    RvCpu *initial = rv_cpu(target_find(jit_cpu->config.xlen == 32 ? "riscv32" : "riscv64")->create("max", 2, NULL));
+    RvCpu *initial = rv_cpu(
+        target_find(jit_cpu->config.xlen == 32 ? "riscv32" : "riscv64")->create("max", 2, NULL));
     uint64_t done = 0;
 
     copy_state(initial, jit_cpu);
@@ -442,9 +474,11 @@ static bool run(uint64_t n_insns, uint64_t seed)
         start(interp_cpu, RAM_BASE + CODE + offset);
         key.phys = (uint64_t)(memory_region_host(&ram) - ram_base) + CODE + offset;
         key.mode = interp_cpu->parent.ops->block_mode(&interp_cpu->parent);
-        what = run_block(initial, data, &key, IR_MAX_GUEST_INSNS, &executed, getenv("DIFF_VERBOSE") != NULL);
+        what = run_block(initial, data, &key, IR_MAX_GUEST_INSNS, &executed,
+                         getenv("DIFF_VERBOSE") != NULL);
         if (what) {
-            printf("# seed %" PRIu64 " round %" PRIu64 ": %s differs; the shortest block:\n", seed, round, what);
+            printf("# seed %" PRIu64 " round %" PRIu64 ": %s differs; the shortest block:\n", seed,
+                   round, what);
             shrink(initial, data, &key);
             return false;
         }

@@ -6,7 +6,7 @@
  * texts (tests/golden/riscv; MENURA_UPDATE_GOLDEN=1 rewrites them), and the results of integer
  * instructions, interpreted, against C. With -m perf: translation speed.
  *
- * Runs in the build directory (__FILE__ is relative to it).
+ * MENURA_SOURCE is the folder of the source (tests/unit/meson.build).
  */
 #include <inttypes.h>
 #include <string.h>
@@ -820,9 +820,7 @@ static void test_fp_bits(void)
 
 static char *golden_path(const char *name)
 {
-    g_autofree char *dir = g_path_get_dirname(__FILE__);
-
-    return g_build_filename(dir, "..", "golden", "riscv", name, NULL);
+    return g_build_filename(MENURA_SOURCE, "tests", "golden", "riscv", name, NULL);
 }
 
 /* "83 25 41 00" into @page; the number of bytes. */
