@@ -21,7 +21,14 @@
 #include "target/riscv/isa-table.h"
 
 /* RAM is so small that a round can restore and compare all of it. */
-enum { RAM_BASE = 0x80000000, RAM_SIZE = 0x8000, CODE = 0x1000, DATA = 0x3000, BLOCK_INSNS = 24 };
+enum {
+    RAM_BASE = 0x80000000,
+    RAM_SIZE = 0x8000,
+    CODE = 0x1000,
+    DATA = 0x3000,
+    BLOCK_INSNS = 24,
+    ROUNDS_PER_IMAGE = 64
+};
 
 typedef struct Outcome {
     TcgExit exit;
@@ -145,6 +152,15 @@ static uint32_t random_insn(unsigned *width)
         }
         *width = e->width / 8;
         return w;
+    }
+}
+
+static void fill_image(uint8_t *image)
+{
+    for (unsigned i = 0; i < RAM_SIZE; i += 8) {
+        uint64_t v = edge_value();
+
+        memcpy(image + i, &v, 8);
     }
 }
 
@@ -464,10 +480,8 @@ static bool run(uint64_t n_insns, uint64_t seed)
         key.cflags = rnd() & 1 ? IR_CF_ICOUNT : 0;
         offset = (rnd() % 3900) & ~1ull;
         randomize(initial);
-        for (unsigned i = 0; i < RAM_SIZE; i += 8) {
-            uint64_t v = edge_value();
-
-            memcpy(data + i, &v, 8);
+        if (round % ROUNDS_PER_IMAGE == 0) {
+            fill_image(data);
         }
         write_code(data, offset);
         copy_state(interp_cpu, initial);
