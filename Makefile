@@ -23,14 +23,14 @@ check: all
 
 # What needs no guests and no patience.
 check-quick: all
-	@python3 tests/run.py $(BUILD) --suite quick
+	@python3 tests/run.py $(BUILD) --suite unit --suite quick --suite cli
 
 check-asan check-tsan: check-%:
 	@[ -e build-$*/build.ninja ] || ./configure --$*
 	@ninja -C build-$*
 	@tools/install-deps.sh guests test
 	@python3 tools/guests.py kernel firmware initramfs demo-disk
-	@python3 tests/run.py build-$* --suite quick --suite boot
+	@python3 tests/run.py build-$* --suite unit --suite cli --suite diff --suite boot
 
 bench: all
 	@tools/install-deps.sh guests bench
