@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The arithmetic of the IR: the value of each pure operation on constants. The builder's folding and the interpreter both call ir_eval(), so
- * this file is the definition of what an operation means. i32 values are kept zero-extended.
+ * The arithmetic of the IR: the value of each pure operation on constants. The builder's folding
+ * and the interpreter both call ir_eval(), so this file is the definition of what an operation
+ * means. i32 values are kept zero-extended.
  */
 #include "tcg/ir.h"
 
@@ -28,41 +29,54 @@ bool ir_cond_eval(IrCond cond, IrType type, uint64_t a, uint64_t b)
     a = narrow(type, a);
     b = narrow(type, b);
     switch (cond) {
-    case IR_EQ: return a == b;
-    case IR_NE: return a != b;
-    case IR_LT: return sa < sb;
-    case IR_GE: return sa >= sb;
-    case IR_LE: return sa <= sb;
-    case IR_GT: return sa > sb;
-    case IR_LTU: return a < b;
-    case IR_GEU: return a >= b;
-    case IR_LEU: return a <= b;
-    case IR_GTU: return a > b;
+    case IR_EQ:
+        return a == b;
+    case IR_NE:
+        return a != b;
+    case IR_LT:
+        return sa < sb;
+    case IR_GE:
+        return sa >= sb;
+    case IR_LE:
+        return sa <= sb;
+    case IR_GT:
+        return sa > sb;
+    case IR_LTU:
+        return a < b;
+    case IR_GEU:
+        return a >= b;
+    case IR_LEU:
+        return a <= b;
+    case IR_GTU:
+        return a > b;
     }
     g_assert_not_reached();
 }
 
 IrCond ir_cond_invert(IrCond cond)
 {
-    static const uint8_t inverse[] = { [IR_EQ] = IR_NE, [IR_NE] = IR_EQ, [IR_LT] = IR_GE, [IR_GE] = IR_LT,
-                                       [IR_LE] = IR_GT, [IR_GT] = IR_LE, [IR_LTU] = IR_GEU, [IR_GEU] = IR_LTU,
-                                       [IR_LEU] = IR_GTU, [IR_GTU] = IR_LEU };
+    static const uint8_t inverse[] = {
+        [IR_EQ] = IR_NE, [IR_NE] = IR_EQ,   [IR_LT] = IR_GE,   [IR_GE] = IR_LT,   [IR_LE] = IR_GT,
+        [IR_GT] = IR_LE, [IR_LTU] = IR_GEU, [IR_GEU] = IR_LTU, [IR_LEU] = IR_GTU, [IR_GTU] = IR_LEU
+    };
 
     return inverse[cond];
 }
 
 IrCond ir_cond_swap(IrCond cond)
 {
-    static const uint8_t swapped[] = { [IR_EQ] = IR_EQ, [IR_NE] = IR_NE, [IR_LT] = IR_GT, [IR_GE] = IR_LE,
-                                       [IR_LE] = IR_GE, [IR_GT] = IR_LT, [IR_LTU] = IR_GTU, [IR_GEU] = IR_LEU,
-                                       [IR_LEU] = IR_GEU, [IR_GTU] = IR_LTU };
+    static const uint8_t swapped[] = {
+        [IR_EQ] = IR_EQ, [IR_NE] = IR_NE,   [IR_LT] = IR_GT,   [IR_GE] = IR_LE,   [IR_LE] = IR_GE,
+        [IR_GT] = IR_LT, [IR_LTU] = IR_GTU, [IR_GEU] = IR_LEU, [IR_LEU] = IR_GEU, [IR_GTU] = IR_LTU
+    };
 
     return swapped[cond];
 }
 
 const char *ir_cond_name(IrCond cond)
 {
-    static const char *const names[] = { "eq", "ne", "lt", "ge", "le", "gt", "ltu", "geu", "leu", "gtu" };
+    static const char *const names[] = { "eq", "ne",  "lt",  "ge",  "le",
+                                         "gt", "ltu", "geu", "leu", "gtu" };
 
     return names[cond];
 }
@@ -142,48 +156,89 @@ static uint64_t count_bits(IrOp op, IrType type, uint64_t a)
     }
 }
 
-static uint64_t evaluate(IrOp op, IrType type, IrType arg_type, uint64_t imm, uint64_t a, uint64_t b, uint64_t c)
+static uint64_t evaluate(IrOp op, IrType type, IrType arg_type, uint64_t imm, uint64_t a,
+                         uint64_t b, uint64_t c)
 {
     unsigned mask = type == IR_I32 ? 31 : 63;
     uint64_t high;
 
     switch (op) {
-    case IR_CONST: return imm;
-    case IR_ADD: return a + b;
-    case IR_SUB: return a - b;
-    case IR_MUL: return a * b;
-    case IR_MULHS: return mul_high(type, a, b, true);
-    case IR_MULHU: return mul_high_unsigned(type, a, b);
-    case IR_MULHSU: return mul_high(type, a, b, false);
-    case IR_DIVS: case IR_DIVU: case IR_REMS: case IR_REMU: return divide(op, type, a, b);
-    case IR_AND: return a & b;
-    case IR_OR: return a | b;
-    case IR_XOR: return a ^ b;
-    case IR_ANDN: return a & ~b;
-    case IR_NOT: return ~a;
-    case IR_NEG: return -a;
-    case IR_SHL: return a << (b & mask);
-    case IR_SHR: return narrow(type, a) >> (b & mask);
-    case IR_SAR: return (uint64_t)(as_signed(type, a) >> (b & mask));
-    case IR_ROTL: return rotate(type, a, (unsigned)b);
-    case IR_ROTR: return rotate(type, a, -(unsigned)b);
-    case IR_CLZ: case IR_CTZ: case IR_POPCNT: return count_bits(op, type, a);
-    case IR_BSWAP: return type == IR_I32 ? __builtin_bswap32((uint32_t)a) : __builtin_bswap64(a);
-    case IR_CLMUL: return carryless_product(a, b, &high);
-    case IR_CLMULH: carryless_product(a, b, &high); return high;
-    case IR_SEXT8: return (uint64_t)(int8_t)a;
-    case IR_SEXT16: return (uint64_t)(int16_t)a;
-    case IR_ZEXT8: return (uint8_t)a;
-    case IR_ZEXT16: return (uint16_t)a;
-    case IR_SEXT: return (uint64_t)(int32_t)a;
-    case IR_ZEXT: case IR_TRUNC: return (uint32_t)a;
-    case IR_SETCC: return ir_cond_eval((IrCond)imm, type, a, b);
-    case IR_SELECT: return narrow(arg_type, a) ? b : c;
-    default: g_assert_not_reached();
+    case IR_CONST:
+        return imm;
+    case IR_ADD:
+        return a + b;
+    case IR_SUB:
+        return a - b;
+    case IR_MUL:
+        return a * b;
+    case IR_MULHS:
+        return mul_high(type, a, b, true);
+    case IR_MULHU:
+        return mul_high_unsigned(type, a, b);
+    case IR_MULHSU:
+        return mul_high(type, a, b, false);
+    case IR_DIVS:
+    case IR_DIVU:
+    case IR_REMS:
+    case IR_REMU:
+        return divide(op, type, a, b);
+    case IR_AND:
+        return a & b;
+    case IR_OR:
+        return a | b;
+    case IR_XOR:
+        return a ^ b;
+    case IR_ANDN:
+        return a & ~b;
+    case IR_NOT:
+        return ~a;
+    case IR_NEG:
+        return -a;
+    case IR_SHL:
+        return a << (b & mask);
+    case IR_SHR:
+        return narrow(type, a) >> (b & mask);
+    case IR_SAR:
+        return (uint64_t)(as_signed(type, a) >> (b & mask));
+    case IR_ROTL:
+        return rotate(type, a, (unsigned)b);
+    case IR_ROTR:
+        return rotate(type, a, -(unsigned)b);
+    case IR_CLZ:
+    case IR_CTZ:
+    case IR_POPCNT:
+        return count_bits(op, type, a);
+    case IR_BSWAP:
+        return type == IR_I32 ? __builtin_bswap32((uint32_t)a) : __builtin_bswap64(a);
+    case IR_CLMUL:
+        return carryless_product(a, b, &high);
+    case IR_CLMULH:
+        carryless_product(a, b, &high);
+        return high;
+    case IR_SEXT8:
+        return (uint64_t)(int8_t)a;
+    case IR_SEXT16:
+        return (uint64_t)(int16_t)a;
+    case IR_ZEXT8:
+        return (uint8_t)a;
+    case IR_ZEXT16:
+        return (uint16_t)a;
+    case IR_SEXT:
+        return (uint64_t)(int32_t)a;
+    case IR_ZEXT:
+    case IR_TRUNC:
+        return (uint32_t)a;
+    case IR_SETCC:
+        return ir_cond_eval((IrCond)imm, type, a, b);
+    case IR_SELECT:
+        return narrow(arg_type, a) ? b : c;
+    default:
+        g_assert_not_reached();
     }
 }
 
-uint64_t ir_eval(IrOp op, IrType type, IrType arg_type, uint64_t imm, uint64_t a, uint64_t b, uint64_t c)
+uint64_t ir_eval(IrOp op, IrType type, IrType arg_type, uint64_t imm, uint64_t a, uint64_t b,
+                 uint64_t c)
 {
     return narrow(type, evaluate(op, type, arg_type, imm, a, b, c));
 }

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The IR interpreter: the oracle of the JIT and the portable back end (-accel interp). It keeps i32 values zero-extended and does its
- * arithmetic by ir_eval(), with the commonest operations done in place.
+ * The IR interpreter: the oracle of the JIT and the portable back end (-accel interp). It keeps i32
+ * values zero-extended in an array by value number, does the commonest operations in place and the
+ * others by ir_eval().
+ *
+ * Guest registers stay in the Cpu all the time, so the guest state is exact wherever something may
+ * leave by longjmp: a load, a store, a helper. Nothing needs cleaning up then.
  */
-#include <string.h>
 #include "tcg/abi.h"
 #include "tcg/ir-priv.h"
 
@@ -60,13 +63,19 @@ static uint64_t call_helper(const TcgAbi *abi, const IrInsn *insn, void *cpu, co
     }
 }
 
+/* A result as it is kept. */
+static uint64_t narrow(const IrInsn *insn, uint64_t v)
+{
+    return insn->type == IR_I32 ? (uint32_t)v : v;
+}
+
 static uint64_t pure(const IrBlock *ir, const IrInsn *insn, const uint64_t *v)
 {
     unsigned n = ir_op_info[insn->op].n_args;
     IrType arg_type = n ? ir_type(ir, insn->a) : IR_VOID;
 
-    return ir_eval((IrOp)insn->op, (IrType)insn->type, arg_type, insn->imm, n > 0 ? v[insn->a] : 0, n > 1 ? v[insn->b] : 0,
-                   n > 2 ? v[insn->c] : 0);
+    return ir_eval((IrOp)insn->op, (IrType)insn->type, arg_type, insn->imm, n > 0 ? v[insn->a] : 0,
+                   n > 1 ? v[insn->b] : 0, n > 2 ? v[insn->c] : 0);
 }
 
 TcgExit tcg_interp_run(const TcgAbi *abi, const IrBlock *ir, void *cpu, const IrInsn *volatile *at)
@@ -102,12 +111,34 @@ TcgExit tcg_interp_run(const TcgAbi *abi, const IrBlock *ir, void *cpu, const Ir
             v[i] = *field64(cpu, abi->pc_page) + insn->imm;
             break;
         case IR_ADD:
-            v[i] = v[insn->a] + v[insn->b];
-            v[i] = insn->type == IR_I32 ? (uint32_t)v[i] : v[i];
+            v[i] = narrow(insn, v[insn->a] + v[insn->b]);
+            break;
+        case IR_SUB:
+            v[i] = narrow(insn, v[insn->a] - v[insn->b]);
+            break;
+        case IR_AND:
+            v[i] = v[insn->a] & v[insn->b];
+            break;
+        case IR_OR:
+            v[i] = v[insn->a] | v[insn->b];
+            break;
+        case IR_XOR:
+            v[i] = v[insn->a] ^ v[insn->b];
+            break;
+        case IR_SEXT:
+            v[i] = (uint64_t)(int32_t)v[insn->a];
+            break;
+        case IR_ZEXT:
+            v[i] = v[insn->a];
+            break;
+        case IR_TRUNC:
+            v[i] = (uint32_t)v[insn->a];
+            break;
+        case IR_SELECT:
+            v[i] = v[insn->a] ? v[insn->b] : v[insn->c];
             break;
         case IR_LOAD:
-            v[i] = load(cpu, v[insn->a] + (uint64_t)(int32_t)insn->imm, high);
-            v[i] = insn->type == IR_I32 ? (uint32_t)v[i] : v[i];
+            v[i] = narrow(insn, load(cpu, v[insn->a] + (uint64_t)(int32_t)insn->imm, high));
             break;
         case IR_STORE:
             store(cpu, v[insn->a] + (uint64_t)(int32_t)insn->imm, v[insn->b], high);
@@ -118,8 +149,7 @@ TcgExit tcg_interp_run(const TcgAbi *abi, const IrBlock *ir, void *cpu, const Ir
             }
             break;
         case IR_CALL:
-            v[i] = call_helper(abi, insn, cpu, v);
-            v[i] = insn->type == IR_I32 ? (uint32_t)v[i] : v[i];
+            v[i] = narrow(insn, call_helper(abi, insn, cpu, v));
             break;
         case IR_EXITCC:
             if (ir_cond_eval((IrCond)high, (IrType)insn->type, v[insn->a], v[insn->b])) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The passes over a built block: register forwarding and removal of what nothing uses. Both are one linear sweep; neither moves an
- * operation, so the order of register writes against faulting operations stays the guest's.
+ * The passes over a built block: register forwarding and removal of what nothing uses. Both are one
+ * linear sweep; neither moves an operation, so the order of register writes against faulting
+ * operations stays the guest's.
  */
 #include <string.h>
 #include "tcg/ir-priv.h"
@@ -10,23 +11,29 @@ enum { MAX_REGS = 256 };
 
 /* What is known of one guest register during the sweep. */
 typedef struct RegState {
-    IrVal value;                    /* its current value, IR_NONE: unknown */
-    IrVal set;                      /* the last setreg, if nothing could see it yet */
-    uint32_t value_epoch, set_epoch;/* value and set count only in the same epoch */
+    IrVal value;                     /* its current value, IR_NONE: unknown */
+    IrVal set;                       /* the last setreg, if nothing could see it yet */
+    uint32_t value_epoch, set_epoch; /* value and set count only in the same epoch */
 } RegState;
 
 typedef struct RegPass {
     RegState regs[MAX_REGS];
     uint32_t value_epoch, set_epoch;
-    IrVal alias[IR_MAX_INSNS];      /* what stands for each value */
+    IrVal alias[IR_MAX_INSNS]; /* what stands for each value */
 } RegPass;
 
-unsigned ir_insn_args(const IrBlock *ir, const IrInsn *insn)
+/* Replaces each value that @insn uses by what @names has for it. */
+static void rename_args(IrInsn *insn, unsigned n, const IrVal *names)
 {
-    if (insn->op == IR_CALL) {
-        return ir->target->helpers[(uint32_t)insn->imm].n_args;
+    if (n > 0) {
+        insn->a = names[insn->a];
     }
-    return ir_op_info[insn->op].n_args;
+    if (n > 1) {
+        insn->b = names[insn->b];
+    }
+    if (n > 2) {
+        insn->c = names[insn->c];
+    }
 }
 
 static void drop(IrInsn *insn)
@@ -51,7 +58,7 @@ static void regs_set(RegPass *p, IrBlock *ir, IrVal i)
     RegState *r = &p->regs[ir->insns[i].imm];
 
     if (r->value_epoch == p->value_epoch && r->value == ir->insns[i].a) {
-        drop(&ir->insns[i]);        /* it holds that value already */
+        drop(&ir->insns[i]); /* it holds that value already */
         return;
     }
     if (r->set_epoch == p->set_epoch) {
@@ -90,18 +97,9 @@ void ir_pass_regs(IrBlock *ir)
     p.value_epoch = p.set_epoch = 1;
     for (unsigned i = 0; i < ir->n; i++) {
         IrInsn *insn = &ir->insns[i];
-        unsigned n = ir_insn_args(ir, insn);
 
         p.alias[i] = (IrVal)i;
-        if (n > 0) {
-            insn->a = p.alias[insn->a];
-        }
-        if (n > 1) {
-            insn->b = p.alias[insn->b];
-        }
-        if (n > 2) {
-            insn->c = p.alias[insn->c];
-        }
+        rename_args(insn, ir_insn_args(ir, insn), p.alias);
         if (insn->op == IR_GETREG) {
             regs_get(&p, ir, (IrVal)i);
         } else if (insn->op == IR_SETREG) {
@@ -120,12 +118,10 @@ static bool is_root(const IrBlock *ir, const IrInsn *insn)
     return ir_op_info[insn->op].flags & IR_F_SIDE;
 }
 
-void ir_pass_dead(IrBlock *ir)
+/* Marks what is used, from the end on. @used has a slot beyond the last value for absent
+ * arguments: storing there costs less than branches on how many there are. */
+static void mark_used(const IrBlock *ir, uint8_t *used)
 {
-    uint8_t used[IR_MAX_INSNS];
-    IrVal moved[IR_MAX_INSNS];
-    unsigned to = 0;
-
     memset(used, 0, ir->n);
     for (unsigned i = ir->n; i-- > 0;) {
         const IrInsn *insn = &ir->insns[i];
@@ -136,32 +132,27 @@ void ir_pass_dead(IrBlock *ir)
         }
         used[i] = 1;
         n = ir_insn_args(ir, insn);
-        if (n > 0) {
-            used[insn->a] = 1;
-        }
-        if (n > 1) {
-            used[insn->b] = 1;
-        }
-        if (n > 2) {
-            used[insn->c] = 1;
-        }
+        used[n > 0 ? insn->a : IR_MAX_INSNS] = 1;
+        used[n > 1 ? insn->b : IR_MAX_INSNS] = 1;
+        used[n > 2 ? insn->c : IR_MAX_INSNS] = 1;
     }
+}
+
+void ir_pass_dead(IrBlock *ir)
+{
+    uint8_t used[IR_MAX_INSNS + 1];
+    IrVal moved[IR_MAX_INSNS];
+    unsigned to = 0;
+
+    mark_used(ir, used);
     for (unsigned i = 0; i < ir->n; i++) {
-        IrInsn insn = ir->insns[i];
-        unsigned n = ir_insn_args(ir, &insn);
+        IrInsn insn;
 
         if (!used[i]) {
             continue;
         }
-        if (n > 0) {
-            insn.a = moved[insn.a];
-        }
-        if (n > 1) {
-            insn.b = moved[insn.b];
-        }
-        if (n > 2) {
-            insn.c = moved[insn.c];
-        }
+        insn = ir->insns[i];
+        rename_args(&insn, ir_insn_args(ir, &insn), moved);
         moved[i] = (IrVal)to;
         ir->insns[to++] = insn;
     }

@@ -1,32 +1,39 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The text form of IR, printed and parsed; the format of the golden tests and of -d ir. One operation a line:
+ * The text form of IR, printed and parsed; the format of the golden tests and of -d ir. One
+ * operation a line:
  *
- *       insn 0x10 0                      page offset, target word
- *       %2 = getreg.i64 a0
- *       %3 = load.i64.s32 %2 8           memory operation: u/s and bits, "be", "al"; displacement
- *       %4 = setcc.i64.ltu %3 %2
- *            setreg a1 %4
- *            call name %3 %4 0x7         helper, values, constant
- *            exitcc.i64.ne %3 %2 0x20    page offset of the target
- *            exit 0x14
+ *          insn 0x10 0x0               page offset, target word
+ *     %2 = getreg.i64 a0
+ *     %3 = load.i64.s32 %2 0x8         memory operation: u/s and bits, "be", "al"; displacement
+ *     %4 = setcc.i64.ltu %3 %2
+ *          setreg a1 %4
+ *          call name %3 %4 0x7         helper, values, constant
+ *          exitcc.i64.ne %3 %2 0x20    page offset of the target
+ *          exit 0x14
  *
- * The parser takes any text without harm: it checks every name and number, and what it accepts is then verified.
+ * Values are named by number; the printer's are positions in the block, the parser takes any below
+ * IR_MAX_INSNS, once each. Numbers are decimal or 0x and may be negative. Empty lines and lines
+ * that begin with # are skipped.
+ *
+ * The parser takes any text without harm: it checks every name and number, and what it accepts is
+ * then verified. The printer takes any verified block, and shows what it can of a block that the
+ * verifier refused.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include "tcg/ir-priv.h"
 
 enum { MAX_WORDS = 8 };
 
-static const char *const type_names[] = { [IR_VOID] = "void", [IR_I32] = "i32", [IR_I64] = "i64" };
-
 /* ---- Printing ---- */
 
 static void print_memop(uint32_t memop, GString *out)
 {
-    g_string_append_printf(out, ".%c%u%s%s", memop & IR_MEM_SIGN ? 's' : 'u', 8u << (memop & IR_MEM_SIZE),
-                           memop & IR_MEM_BE ? "be" : "", memop & IR_MEM_ALIGN ? "al" : "");
+    g_string_append_printf(out, ".%c%u%s%s", memop & IR_MEM_SIGN ? 's' : 'u',
+                           8u << (memop & IR_MEM_SIZE), memop & IR_MEM_BE ? "be" : "",
+                           memop & IR_MEM_ALIGN ? "al" : "");
 }
 
 static void print_number(int64_t n, GString *out)
@@ -36,19 +43,24 @@ static void print_number(int64_t n, GString *out)
     g_string_append_printf(out, " %s0x%" PRIx64, n < 0 ? "-" : "", magnitude);
 }
 
+static void print_cond(uint64_t cond, GString *out)
+{
+    g_string_append_printf(out, ".%s", cond <= IR_GTU ? ir_cond_name((IrCond)cond) : "?");
+}
+
 static void print_suffixes(const IrInsn *insn, GString *out)
 {
     uint32_t high = (uint32_t)(insn->imm >> 32);
 
     if (insn->type != IR_VOID && insn->op != IR_SETREG) {
-        g_string_append_printf(out, ".%s", type_names[insn->type]);
+        g_string_append(out, insn->type == IR_I32 ? ".i32" : insn->type == IR_I64 ? ".i64" : ".?");
     }
     if (insn->op == IR_LOAD || insn->op == IR_STORE) {
         print_memop(high, out);
     } else if (insn->op == IR_SETCC) {
-        g_string_append_printf(out, ".%s", ir_cond_name((IrCond)insn->imm));
+        print_cond(insn->imm, out);
     } else if (insn->op == IR_EXITCC) {
-        g_string_append_printf(out, ".%s", ir_cond_name((IrCond)high));
+        print_cond(high, out);
     }
 }
 
@@ -62,10 +74,15 @@ static void print_tail(const IrInsn *insn, GString *out)
     case IR_CONST:
         g_string_append_printf(out, " 0x%" PRIx64, insn->imm);
         break;
-    case IR_PCREL: case IR_EXIT: case IR_FENCE: case IR_LEAVE:
+    case IR_PCREL:
+    case IR_EXIT:
+    case IR_FENCE:
+    case IR_LEAVE:
         print_number((int64_t)insn->imm, out);
         break;
-    case IR_LOAD: case IR_STORE: case IR_EXITCC:
+    case IR_LOAD:
+    case IR_STORE:
+    case IR_EXITCC:
         print_number((int32_t)insn->imm, out);
         break;
     case IR_CALL:
@@ -74,24 +91,45 @@ static void print_tail(const IrInsn *insn, GString *out)
     }
 }
 
+/* The register or helper that the operation names. */
+static void print_name(const IrBlock *ir, const IrInsn *insn, GString *out)
+{
+    const IrTarget *t = ir->target;
+
+    if (insn->op == IR_GETREG || insn->op == IR_SETREG) {
+        g_string_append_printf(out, " %s", insn->imm < t->n_regs ? t->regs[insn->imm].name : "?");
+    } else if (insn->op == IR_CALL) {
+        uint32_t helper = (uint32_t)insn->imm;
+
+        g_string_append_printf(out, " %s", helper < t->n_helpers ? t->helpers[helper].name : "?");
+    }
+}
+
+static unsigned printable_args(const IrBlock *ir, const IrInsn *insn)
+{
+    if (insn->op == IR_CALL && (uint32_t)insn->imm >= ir->target->n_helpers) {
+        return 0;
+    }
+    return ir_insn_args(ir, insn);
+}
+
 static void print_insn(const IrBlock *ir, unsigned i, GString *out)
 {
     const IrInsn *insn = &ir->insns[i];
     const IrVal args[3] = { insn->a, insn->b, insn->c };
-    uint8_t result = ir_op_info[insn->op].result;
 
-    if (result == 1 || (result == 2 && insn->type != IR_VOID)) {
+    if (insn->op >= IR_N_OPS) {
+        g_string_append_printf(out, "       ? %u\n", insn->op);
+        return;
+    }
+    if (ir_insn_defines(insn)) {
         g_string_append_printf(out, "  %%%u = %s", i, ir_op_info[insn->op].text);
     } else {
         g_string_append_printf(out, "       %s", ir_op_info[insn->op].text);
     }
     print_suffixes(insn, out);
-    if (insn->op == IR_GETREG || insn->op == IR_SETREG) {
-        g_string_append_printf(out, " %s", ir->target->regs[insn->imm].name);
-    } else if (insn->op == IR_CALL) {
-        g_string_append_printf(out, " %s", ir->target->helpers[(uint32_t)insn->imm].name);
-    }
-    for (unsigned n = 0; n < ir_insn_args(ir, insn); n++) {
+    print_name(ir, insn, out);
+    for (unsigned n = 0; n < printable_args(ir, insn); n++) {
         g_string_append_printf(out, " %%%u", args[n]);
     }
     print_tail(insn, out);
@@ -110,7 +148,7 @@ void ir_print(const IrBlock *ir, GString *out)
 typedef struct Parser {
     IrBlock *ir;
     unsigned line;
-    IrVal values[IR_MAX_INSNS];     /* by the number in the text; IR_NONE: not defined */
+    IrVal values[IR_MAX_INSNS]; /* by the number in the text; IR_NONE: not defined */
     char *words[MAX_WORDS];
     unsigned n_words, next;
     GError **error;
@@ -118,7 +156,8 @@ typedef struct Parser {
 
 static bool bad(Parser *p, const char *what, const char *word)
 {
-    g_set_error(p->error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "IR line %u: %s '%s'", p->line, what, word ? word : "");
+    g_set_error(p->error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "IR line %u: %s '%s'", p->line, what,
+                word ? word : "");
     return false;
 }
 
@@ -127,19 +166,35 @@ static const char *next_word(Parser *p)
     return p->next < p->n_words ? p->words[p->next++] : NULL;
 }
 
-static bool parse_number(Parser *p, int64_t *value)
+/* A number from @min to @max, or to UINT64_MAX if @max is -1. */
+static bool parse_number(Parser *p, int64_t min, int64_t max, int64_t *value)
 {
     const char *word = next_word(p), *digits = word;
-    bool negative = word && *word == '-';
+    bool negative = word && *word == '-', hex;
+    guint64 magnitude;
     char *end;
 
     digits += negative;
     if (!word || !g_ascii_isdigit(*digits)) {
         return bad(p, "number expected, not", word);
     }
-    *value = (int64_t)g_ascii_strtoull(digits, &end, 0);
-    *value = negative ? (int64_t)-(uint64_t)*value : *value;
-    return !*end || bad(p, "not a number:", word);
+    hex = digits[0] == '0' && digits[1] == 'x' && g_ascii_isxdigit(digits[2]);
+    errno = 0;
+    magnitude = g_ascii_strtoull(digits + 2 * hex, &end, hex ? 16 : 10);
+    if (*end) {
+        return bad(p, "not a number:", word);
+    }
+    if (errno || (negative && magnitude > 1ull << 63)) {
+        return bad(p, "number out of range:", word);
+    }
+    *value = (int64_t)(negative ? -magnitude : magnitude);
+    if (max == -1 && !negative) {
+        return true;
+    }
+    if ((!negative && magnitude > INT64_MAX) || *value < min || (max != -1 && *value > max)) {
+        return bad(p, "number out of range:", word);
+    }
+    return true;
 }
 
 /* "%N": the number in the text. */
@@ -171,8 +226,8 @@ static bool parse_value(Parser *p, IrVal *v)
     return *v != IR_NONE || bad(p, "value used before it is defined:", word);
 }
 
-static bool find_name(const char *word, unsigned n, const char *(*name)(const void *, unsigned), const void *table,
-                      uint64_t *index)
+static bool find_name(const char *word, unsigned n, const char *(*name)(const void *, unsigned),
+                      const void *table, uint64_t *index)
 {
     for (unsigned i = 0; word && i < n; i++) {
         if (!strcmp(word, name(table, i))) {
@@ -206,7 +261,10 @@ static const char *cond_name(const void *table, unsigned i)
 
 static bool parse_memop(Parser *p, const char *s, uint32_t *memop)
 {
-    static const struct { const char *bits; uint32_t size; } sizes[] = { { "8", 0 }, { "16", 1 }, { "32", 2 }, { "64", 3 } };
+    static const struct {
+        const char *bits;
+        uint32_t size;
+    } sizes[] = { { "8", 0 }, { "16", 1 }, { "32", 2 }, { "64", 3 } };
 
     if (!s || (*s != 'u' && *s != 's')) {
         return bad(p, "memory operation expected, not", s);
@@ -247,7 +305,9 @@ static bool parse_op(Parser *p, const char *word, IrInsn *insn)
     insn->op = (uint8_t)index;
     insn->type = IR_VOID;
     if (parts[1]) {
-        insn->type = !strcmp(parts[1], "i32") ? IR_I32 : !strcmp(parts[1], "i64") ? IR_I64 : IR_VOID;
+        insn->type = !strcmp(parts[1], "i32")   ? IR_I32
+                     : !strcmp(parts[1], "i64") ? IR_I64
+                                                : IR_VOID;
         if (insn->type == IR_VOID) {
             return bad(p, "no such type:", parts[1]);
         }
@@ -276,66 +336,104 @@ static bool parse_names(Parser *p, IrInsn *insn)
     if (insn->op == IR_GETREG || insn->op == IR_SETREG) {
         const char *word = next_word(p);
 
-        return find_name(word, t->n_regs, reg_name, t->regs, &insn->imm) || bad(p, "no such register:", word);
+        return find_name(word, t->n_regs, reg_name, t->regs, &insn->imm) ||
+               bad(p, "no such register:", word);
     }
     if (insn->op == IR_CALL) {
         const char *word = next_word(p);
 
-        return find_name(word, t->n_helpers, helper_name, t->helpers, &insn->imm) || bad(p, "no such helper:", word);
+        return find_name(word, t->n_helpers, helper_name, t->helpers, &insn->imm) ||
+               bad(p, "no such helper:", word);
     }
     return true;
 }
 
+static bool parse_insn_tail(Parser *p, IrInsn *insn)
+{
+    int64_t offset, word;
+
+    if (!parse_number(p, INT32_MIN, INT32_MAX, &offset) || !parse_number(p, 0, UINT32_MAX, &word)) {
+        return false;
+    }
+    insn->imm = (uint64_t)offset;
+    insn->a = (IrVal)word;
+    insn->b = (IrVal)(word >> 16);
+    if (!p->ir->n_guest_insns++) {
+        p->ir->page_offset = (uint32_t)offset & 4095;
+    }
+    return true;
+}
+
+/* The number at the end, into what imm has already. */
 static bool parse_tail(Parser *p, IrInsn *insn)
 {
-    int64_t n = 0, word = 0;
+    int64_t n = 0;
+    bool ok = true;
 
     switch (insn->op) {
     case IR_INSN:
-        if (!parse_number(p, &n) || !parse_number(p, &word)) {
-            return false;
-        }
-        insn->imm = (uint64_t)n;
-        insn->a = (IrVal)word;
-        insn->b = (IrVal)(word >> 16);
-        p->ir->n_guest_insns++;
+        ok = parse_insn_tail(p, insn);
         break;
-    case IR_CONST: case IR_PCREL: case IR_EXIT: case IR_FENCE: case IR_LEAVE:
-        if (!parse_number(p, &n)) {
-            return false;
-        }
+    case IR_CONST:
+        ok = insn->type == IR_I32 ? parse_number(p, INT32_MIN, UINT32_MAX, &n)
+                                  : parse_number(p, INT64_MIN, -1, &n);
+        insn->imm = insn->type == IR_I32 ? (uint32_t)n : (uint64_t)n;
+        break;
+    case IR_PCREL:
+        ok = parse_number(p, INT64_MIN, INT64_MAX, &n);
         insn->imm = (uint64_t)n;
         break;
-    case IR_LOAD: case IR_STORE: case IR_EXITCC:
-        if (!parse_number(p, &n)) {
-            return false;
-        }
+    case IR_EXIT:
+    case IR_FENCE:
+    case IR_LEAVE:
+        ok = parse_number(p, INT32_MIN, INT32_MAX, &n);
+        insn->imm = (uint64_t)n;
+        break;
+    case IR_LOAD:
+    case IR_STORE:
+    case IR_EXITCC:
+        ok = parse_number(p, INT32_MIN, INT32_MAX, &n);
         insn->imm |= (uint32_t)n;
         break;
     case IR_CALL:
-        if (!parse_number(p, &n)) {
-            return false;
-        }
-        insn->imm |= (uint64_t)(uint32_t)n << 32;
+        ok = parse_number(p, 0, UINT32_MAX, &n);
+        insn->imm |= (uint64_t)n << 32;
         break;
     }
-    return p->next == p->n_words || bad(p, "unexpected", p->words[p->next]);
+    return ok && (p->next == p->n_words || bad(p, "unexpected", p->words[p->next]));
+}
+
+/* "%N =" if there is one; else *@label is IR_MAX_INSNS. */
+static bool parse_definition(Parser *p, unsigned *label)
+{
+    const char *word = p->words[0], *equals;
+
+    *label = IR_MAX_INSNS;
+    if (word[0] != '%') {
+        return true;
+    }
+    if (!parse_label(p, next_word(p), label)) {
+        return false;
+    }
+    equals = next_word(p);
+    if (!equals || strcmp(equals, "=")) {
+        return bad(p, "'=' expected after", word);
+    }
+    return p->values[*label] == IR_NONE || bad(p, "value defined twice:", word);
 }
 
 static bool parse_insn(Parser *p)
 {
     IrInsn insn = { .a = IR_NONE, .b = IR_NONE, .c = IR_NONE };
     IrVal *const args[3] = { &insn.a, &insn.b, &insn.c };
-    bool labelled = p->words[0][0] == '%';
-    unsigned label = 0;
+    IrBlock *ir = p->ir;
+    unsigned label;
 
-    if (labelled && (!parse_label(p, next_word(p), &label) || p->n_words < 3 || strcmp(next_word(p), "="))) {
-        return *p->error ? false : bad(p, "'=' expected after", p->words[0]);
-    }
-    if (!parse_op(p, next_word(p), &insn) || !parse_names(p, &insn)) {
+    if (!parse_definition(p, &label) || !parse_op(p, next_word(p), &insn) ||
+        !parse_names(p, &insn)) {
         return false;
     }
-    for (unsigned i = 0; i < ir_insn_args(p->ir, &insn); i++) {
+    for (unsigned i = 0; i < ir_insn_args(ir, &insn); i++) {
         if (!parse_value(p, args[i])) {
             return false;
         }
@@ -344,22 +442,27 @@ static bool parse_insn(Parser *p)
         return false;
     }
     if (insn.op == IR_SETREG) {
-        insn.type = p->ir->insns[insn.a].type;
+        insn.type = ir->insns[insn.a].type;
     }
-    if (p->ir->n >= IR_MAX_INSNS) {
+    if (ir->n >= IR_MAX_INSNS) {
         return bad(p, "too many operations", NULL);
     }
-    if (labelled) {
-        p->values[label] = (IrVal)p->ir->n;
+    if (label < IR_MAX_INSNS) {
+        if (!ir_insn_defines(&insn)) {
+            return bad(p, "no value is defined by", ir_op_info[insn.op].text);
+        }
+        p->values[label] = (IrVal)ir->n;
     }
-    p->ir->insns[p->ir->n++] = insn;
+    ir->ended = ir_op_info[insn.op].flags & IR_F_END;
+    ir->insns[ir->n++] = insn;
     return true;
 }
 
 static bool split_line(Parser *p, char *line)
 {
     p->n_words = p->next = 0;
-    for (char *save = NULL, *w = strtok_r(line, " \t\r", &save); w; w = strtok_r(NULL, " \t\r", &save)) {
+    for (char *save = NULL, *w = strtok_r(line, " \t\r", &save); w;
+         w = strtok_r(NULL, " \t\r", &save)) {
         if (p->n_words == MAX_WORDS) {
             return bad(p, "too many words:", w);
         }

@@ -2,9 +2,10 @@
 /*
  * The random program generator and its guest; ir-random.h tells how they are used.
  *
- * Choices depend on the random numbers and on how many values there are, never on what a builder returned (which
- * folding changes), so that one seed means one program under every ir_opt_mask. For the same reason the length is limited by counting
- * calls of builders, not by the room in the block.
+ * Choices depend on the random numbers and on how many values there are, never on what a builder
+ * returned (which folding changes), so that one seed means one program under every ir_opt_mask. For
+ * the same reason the length is limited by counting calls of builders, not by the room in the
+ * block.
  */
 #include <string.h>
 #include "tests/unit/ir-random.h"
@@ -559,7 +560,8 @@ void ir_random_cpu_copy(IrRandomCpu *to, const IrRandomCpu *from)
     map_memory(to);
 }
 
-/* Whether the guest faulted. In a function of its own: nothing lives across the return by longjmp. */
+/* Whether the guest faulted. In a function of its own: nothing lives across the return by
+ * longjmp. */
 static bool interpret(const IrBlock *ir, IrRandomCpu *cpu)
 {
     if (sigsetjmp(cpu->loop, 0)) {
