@@ -11,13 +11,15 @@ all: $(BUILD)/build.ninja
 $(BUILD)/build.ninja:
 	@./configure --build $(BUILD)
 
-demo: all
-	@tools/install-deps.sh guests
+demo:
+	@tools/install-deps.sh build guests
+	@$(MAKE) --no-print-directory all
 	@python3 tools/demo.py --build $(BUILD)
 
 # Everything. Ends with the line "N passed, N failed".
-check: all
-	@tools/install-deps.sh guests test
+check:
+	@tools/install-deps.sh build guests test
+	@$(MAKE) --no-print-directory all
 	@python3 tools/guests.py kernel firmware initramfs demo-disk esp
 	@python3 tests/run.py $(BUILD)
 
@@ -32,8 +34,9 @@ check-asan check-tsan: check-%:
 	@python3 tools/guests.py kernel firmware initramfs demo-disk
 	@python3 tests/run.py build-$* --suite unit --suite cli --suite diff --suite boot
 
-bench: all
-	@tools/install-deps.sh guests bench
+bench:
+	@tools/install-deps.sh build guests bench
+	@$(MAKE) --no-print-directory all
 	@python3 bench/run.py --menura $(BUILD)/menura-system-riscv64
 
 format:
