@@ -59,8 +59,9 @@ const TcgSite *code_block_site(const CodeBlock *block, uint64_t host_pc);
 /* Makes @from's exit @site jump straight to @to, unless one of them died. */
 void code_cache_link(CodeBlock *from, const TcgSite *site, CodeBlock *to);
 
-/* Marks the RAM page at @host as holding code and takes write permission from it; returns its sequence number. */
-uint32_t code_page_begin(const uint8_t *host);
+/* Marks the RAM page at @host as holding code and takes write permission from it; returns its sequence number. Called by vCPU
+ * @self, which waits until no other one can still write through a translation it had. */
+uint32_t code_page_begin(Cpu *self, const uint8_t *host);
 bool code_page_has_code(const uint8_t *host);
 /* Notes that a write entry for the page is about to be made; false: it holds code, no entry may be made. */
 bool code_page_note_writer(const uint8_t *host);

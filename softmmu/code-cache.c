@@ -378,14 +378,19 @@ bool code_page_note_writer(const uint8_t *host)
     return true;
 }
 
-uint32_t code_page_begin(const uint8_t *host)
+uint32_t code_page_begin(Cpu *self, const uint8_t *host)
 {
     uint64_t page = memory_ram_page(host);
-    uint8_t old = __atomic_fetch_or(&cache.page_flags[page], PAGE_CODE, __ATOMIC_SEQ_CST);
+    uint8_t *flags = &cache.page_flags[page];
 
-    if (old & PAGE_WRITER) {
-        __atomic_and_fetch(&cache.page_flags[page], (uint8_t)~PAGE_WRITER, __ATOMIC_SEQ_CST);
-        tlb_protect_page(ram_base + (page << 12));
+    while (__atomic_fetch_or(flags, PAGE_CODE, __ATOMIC_SEQ_CST) & PAGE_WRITER) {
+        __atomic_and_fetch(flags, (uint8_t)~PAGE_WRITER, __ATOMIC_SEQ_CST);
+        if (tlb_protect_page(self, ram_base + (page << 12))) {
+            /* Another vCPU may be between its look into the TLB and its store, or keep the page's address to the end of its
+             * block: wait until all have left generated code. The flag may be gone after that: look again. */
+            cpu_exclusive_begin(self);
+            cpu_exclusive_end(self);
+        }
     }
     return __atomic_load_n(&cache.page_seq[page], __ATOMIC_ACQUIRE);
 }

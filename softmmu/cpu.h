@@ -75,7 +75,9 @@ typedef struct TargetOps {
     const char *name;        /* "riscv64" */
     const char *default_cpu; /* of -cpu */
     IrTarget ir;
-    int capstone_arch, capstone_mode;
+    /* Appends the insn at @code (@len >= 2 bytes, at virtual address @pc) to @out without a newline, or a data directive if it
+     * is none; the bytes used, 1 to @len. Any thread, any bytes. NULL: this target cannot. */
+    unsigned (*disassemble)(const uint8_t *code, size_t len, uint64_t pc, GString *out);
     bool big_endian;
     uint8_t address_bits; /* width of a guest virtual address as printed: 32 or 64 */
 

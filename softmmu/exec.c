@@ -204,13 +204,13 @@ static CodeBlock *translate(Cpu *cpu, uint64_t pc, const BlockKey *key)
 
     while (!block) {
         CodeBlock proto = { .key = *key };
-        uint32_t seq[2] = { code_page_begin(ram_base + key->phys), 0 };
+        uint32_t seq[2] = { code_page_begin(cpu, ram_base + key->phys), 0 };
         bool full, too_big;
 
         proto.has_page2 =
             key->phys2 && key->phys2 != UINT64_MAX && key->phys2 != (key->phys & ~4095ull);
         if (proto.has_page2) {
-            seq[1] = code_page_begin(ram_base + key->phys2);
+            seq[1] = code_page_begin(cpu, ram_base + key->phys2);
         }
         build_ir(cpu, pc, &proto, max_insns);
         if (!proto.n_insns) {
@@ -406,6 +406,9 @@ static bool run_once(Cpu *cpu, CodeBlock **from, const TcgSite **site, bool *sin
     *single = false;
     exit = enter_block(cpu, block);
     cpu->stats.exits[exit]++;
+    if (cpu->ops->address_bits == 32) {
+        cpu->pc = (uint32_t)cpu->pc; /* generated code does not wrap addresses */
+    }
     if (exit == TCG_EXIT_DIRECT) {
         *site = direct_exit(cpu, from);
     } else if (exit == TCG_EXIT_ICOUNT || exit == TCG_EXIT_DEAD) {

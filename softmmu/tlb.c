@@ -287,31 +287,39 @@ void tlb_insert_jump(Cpu *cpu, uint64_t va, const void *code)
     e->code = code;
 }
 
-static void table_protect(TlbContext *ctx, uint64_t host)
+static bool table_protect(TlbContext *ctx, uint64_t host)
 {
+    bool dropped = false;
+
     for (unsigned chunk = 0; chunk < TLB_N_CHUNKS; chunk++) {
         if (!dirty_test(ctx->write_dirty, chunk)) {
             continue;
         }
         for (uint32_t i = chunk * TLB_CHUNK; i < (chunk + 1) * TLB_CHUNK; i++) {
-            if (__atomic_load_n(&ctx->write[i].addend, __ATOMIC_RELAXED) == host) {
+            if (__atomic_load_n(&ctx->write[i].addend, __ATOMIC_RELAXED) == host &&
+                tlb_index(__atomic_load_n(&ctx->write[i].tag, __ATOMIC_RELAXED)) == i) {
                 entry_invalidate(ctx->write, i);
+                dropped = true;
             }
         }
     }
+    return dropped;
 }
 
-void tlb_protect_page(const uint8_t *host)
+bool tlb_protect_page(const Cpu *self, const uint8_t *host)
 {
+    bool others = false;
+
     for (unsigned c = 0; c < cpus->len; c++) {
         Cpu *cpu = g_ptr_array_index(cpus, c);
 
         for (unsigned i = 0; i < CPU_N_CONTEXTS; i++) {
-            if (cpu->contexts[i]->in_use) {
-                table_protect(cpu->contexts[i], (uint64_t)host);
+            if (cpu->contexts[i]->in_use && table_protect(cpu->contexts[i], (uint64_t)host)) {
+                others |= cpu != self;
             }
         }
     }
+    return others;
 }
 
 void cpu_tlb_info(Cpu *cpu, GString *out)

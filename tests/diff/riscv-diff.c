@@ -279,7 +279,7 @@ static CodeBlock *publish(IrBlock *ir, const BlockKey *key)
     bool full;
 
     do {
-        uint32_t seq[2] = { code_page_begin(ram_base + key->phys), 0 };
+        uint32_t seq[2] = { code_page_begin(&jit_cpu->parent, ram_base + key->phys), 0 };
 
         if (!tcg_compiler_compile(compiler, ir, &code)) {
             return NULL;
