@@ -5,7 +5,6 @@
  */
 #include "monitor/monitor-priv.h"
 
-#include <capstone/capstone.h>
 #include <string.h>
 #include "softmmu/memory.h"
 
@@ -169,19 +168,6 @@ static void dump_strings(Cpu *cpu, bool physical, unsigned count, uint64_t addr,
     }
 }
 
-/* Bytes of the insn at @bytes for which there is no disassembler: RISC-V's length encoding fits
- * words and halves. */
-static unsigned print_raw_insn(const uint8_t *bytes, size_t have, GString *out)
-{
-    unsigned len = have >= 4 && (bytes[0] & 3) == 3 ? 4 : MIN(have, 2);
-
-    g_string_append(out, len == 4 ? " .4byte 0x" : " .2byte 0x");
-    for (unsigned i = len; i-- > 0;) {
-        g_string_append_printf(out, "%02x", bytes[i]);
-    }
-    return len;
-}
-
 /* As many of 16 bytes as can be read from here. */
 static size_t read_ahead(Cpu *cpu, bool physical, uint64_t addr, uint8_t *bytes)
 {
@@ -195,31 +181,22 @@ static size_t read_ahead(Cpu *cpu, bool physical, uint64_t addr, uint8_t *bytes)
 
 static void dump_insns(Cpu *cpu, bool physical, unsigned count, uint64_t addr, GString *out)
 {
-    csh cs = 0;
-    bool have_cs = cpu->ops->capstone_arch >= 0 &&
-                   cs_open(cpu->ops->capstone_arch, cpu->ops->capstone_mode, &cs) == CS_ERR_OK;
-
+    if (!cpu->ops->disassemble) {
+        g_string_append_printf(out, "x/i: no disassembler for %s\n", cpu->ops->name);
+        return;
+    }
     for (unsigned i = 0; i < count; i++) {
         uint8_t bytes[16];
         size_t have = read_ahead(cpu, physical, addr, bytes);
-        cs_insn *insn = NULL;
 
         append_address(out, cpu, physical, addr);
         if (have < 2) {
             g_string_append(out, " cannot access memory\n");
             break;
         }
-        if (have_cs && cs_disasm(cs, bytes, have, addr, 1, &insn) == 1) {
-            g_string_append_printf(out, " %s %s", insn->mnemonic, insn->op_str);
-            addr += insn->size;
-            cs_free(insn, 1);
-        } else {
-            addr += print_raw_insn(bytes, have, out);
-        }
+        g_string_append_c(out, ' ');
+        addr += cpu->ops->disassemble(bytes, have, addr, out);
         g_string_append_c(out, '\n');
-    }
-    if (have_cs) {
-        cs_close(&cs);
     }
 }
 

@@ -35,7 +35,6 @@ typedef struct BlockKey {
 typedef struct CodeReader {
     const uint8_t *host;  /* the block's page */
     const uint8_t *host2; /* the next virtual page, or NULL: not mapped executable */
-    bool crossed;         /* set when bytes of the second page were read */
 } CodeReader;
 
 /* 2 bytes (little-endian) at @page_offset from the start of the block's page (even, 0-4096+). False: past the page, and either not

@@ -57,7 +57,6 @@ bool code_reader_u16(CodeReader *reader, uint32_t page_offset, uint16_t *value)
         if (!reader->host2 || page_offset >= 8192) {
             return false;
         }
-        reader->crossed = true;
         p = reader->host2 + (page_offset - 4096);
     }
     *value = (uint16_t)(p[0] | p[1] << 8);
@@ -92,6 +91,33 @@ static void log_block(const Cpu *cpu, uint64_t pc, const IrBlock *ir, const char
                            ir->n_guest_insns);
     ir_print(ir, text);
     log_printf(mask, "%s\n", text->str);
+}
+
+/* The block's guest instructions, for -d in_asm. */
+static void log_guest_code(const Cpu *cpu, uint64_t pc, const IrBlock *ir, CodeReader *reader)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    unsigned offset = pc & 4095;
+
+    if (!log_enabled(LOG_IN_ASM) || !log_in_filter(pc) || !cpu->ops->disassemble) {
+        return;
+    }
+    for (unsigned n = 0; n < ir->n_guest_insns; n++) {
+        uint8_t bytes[16];
+        unsigned have = 0;
+        uint16_t half;
+
+        while (have < ir->target->max_insn_bytes && code_reader_u16(reader, offset + have, &half)) {
+            bytes[have++] = (uint8_t)half;
+            bytes[have++] = (uint8_t)(half >> 8);
+        }
+        g_string_append_printf(text, "0x%0*" PRIx64 ": ", cpu->ops->address_bits / 4, pc);
+        have = cpu->ops->disassemble(bytes, have, pc, text);
+        g_string_append_c(text, '\n');
+        offset += have;
+        pc += have;
+    }
+    log_printf(LOG_IN_ASM, "IN: cpu %u\n%s\n", cpu->index, text->str);
 }
 
 static void log_code(uint64_t pc, const TcgCode *code)
@@ -153,6 +179,7 @@ static void build_ir(Cpu *cpu, uint64_t pc, CodeBlock *proto, unsigned max_insns
     if (!ir->n_guest_insns) {
         return;
     }
+    log_guest_code(cpu, pc, ir, &reader);
     log_block(cpu, pc, ir, "IR", LOG_IR);
     ir_optimise(ir);
     log_block(cpu, pc, ir, "IR optimised", LOG_IR_OPT);

@@ -192,7 +192,8 @@ class Decoder(unittest.TestCase):
                 f.write('enum { TT_EXT_A, TT_EXT_B, TT_EXT_C, TT_EXT_D };\n')
                 f.write('typedef struct TtIsaEntry { const char *name; uint32_t mask, match;\n'
                         'struct { uint32_t mask, bits; } unequal[2]; uint8_t width;\n'
-                        'const char *format, *exts, *operation; uint64_t need[4]; } TtIsaEntry;\n')
+                        'const char *format, *exts, *operation; uint64_t need[4]; const char *target;\n'
+                        'void (*get)(struct TtInsn *i, uint32_t w); } TtIsaEntry;\n')
             with open(path('main.c'), 'w', encoding='utf-8') as f:
                 f.write(c_program(isa))
             self.assertEqual(isa_gen.main(['--prefix', 'tt', '--header', path('d.h'), '--source', path('d.c'), '--include',

@@ -18,8 +18,9 @@ above it: it lies within that one's bits and is tried first. All other overlaps 
 operand of the format reads, fields and formats that do not exist.
 
 Made are, for prefix rv: struct RvInsn with the operands and the prototypes rv_tr_<name>() in the header; in the source,
-one decoder a width, bool rv_decode<width>(RvTrans *, uint64_t exts, uint32_t word), and the table rv_isa_table[]. The
-headers named by --include give the source that header, the extensions' bits (RV_EXT_<NAME>) and struct RvIsaEntry.
+one decoder a width, bool rv_decode<width>(RvTrans *, uint64_t exts, uint32_t word), and the table rv_isa_table[], whose
+entries also have the function that takes the operands out of a word (or NULL: there are none). The headers named by
+--include give the source that header, the extensions' bits (RV_EXT_<NAME>) and struct RvIsaEntry.
 """
 import argparse
 import collections
@@ -374,13 +375,14 @@ class Writer:
                 exts = ' '.join('+'.join(alternative) for alternative in q.exts)
                 need = ', '.join(self.ext_bits(alternative) for alternative in q.exts)
                 code = q.comment.replace('\\', '\\\\').replace('"', '\\"')
+                get = f'get{isa.width}_{q.format.name}' if q.format.operands else 'NULL'
                 out.append(f'    {{ "{q.name}", {q.mask:#x}, {q.match:#x}, {{ {unequal or "{ 0, 0 }"} }}, {isa.width}, '
-                           f'"{q.format.name}", "{exts}", "{code}", {{ {need} }} }},')
+                           f'"{q.format.name}", "{exts}", "{code}", {{ {need} }}, "{q.target}", {get} }},')
                 count += 1
         return out + ['};', f'const unsigned {self.p}_n_isa = {count};', '']
 
     def source(self, includes):
-        out = ['/* Made by tools/isa-gen.py; do not edit. */']
+        out = ['/* Made by tools/isa-gen.py; do not edit. */', '#include <stddef.h>']
         out += [f'#include "{name}"' for name in includes] + ['']
         for isa in self.isas:
             used = {q.format.name for q in all_patterns(isa)}

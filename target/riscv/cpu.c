@@ -19,7 +19,6 @@ typedef struct RvCpuClass {
 G_DEFINE_TYPE(RvCpu, rv_cpu, CPU_TYPE)
 
 enum { RESET_PC = 0x1000, NO_MODE = UINT32_MAX >> 1 };
-enum { NO_CAPSTONE = -1 }; /* the library's version 4 knows no RISC-V */
 
 static void rv_cpu_finalize(GObject *object)
 {
@@ -242,7 +241,7 @@ static const StateField state[] = {
     .raise_memory_fault = rv_trap_memory_fault, .interrupt = rv_trap_interrupt,               \
     .has_work = rv_trap_has_work, .restore = restore, .dump = rv_dump, .gdb_xml = rv_gdb_xml, \
     .gdb_read = rv_gdb_read, .gdb_write = rv_gdb_write, .gdb_core_regs = 33, .state = state,  \
-    .state_loaded = state_loaded, .capstone_arch = NO_CAPSTONE
+    .state_loaded = state_loaded
 
 #define RV_IR_TARGET(target)                                                            \
     {                                                                                   \
@@ -255,6 +254,7 @@ const TargetOps rv64_target = {
     .default_cpu = "rv64",
     .ir = RV_IR_TARGET("riscv64"),
     .address_bits = 64,
+    .disassemble = rv64_disassemble,
     .create = create_64,
     .list_cpus = list_64,
     RV_TARGET_COMMON,
@@ -265,6 +265,7 @@ const TargetOps rv32_target = {
     .default_cpu = "rv32",
     .ir = RV_IR_TARGET("riscv32"),
     .address_bits = 32,
+    .disassemble = rv32_disassemble,
     .create = create_32,
     .list_cpus = list_32,
     RV_TARGET_COMMON,

@@ -264,6 +264,9 @@ void rv_dump(Cpu *cpu, GString *out);
 const char *rv_gdb_xml(Cpu *cpu, const char *annex);
 unsigned rv_gdb_read(Cpu *cpu, unsigned reg, uint8_t *buf);
 unsigned rv_gdb_write(Cpu *cpu, unsigned reg, const uint8_t *buf);
+/* TargetOps.disassemble of the two widths (disas.c): knows every extension of the tables, on or off. */
+unsigned rv64_disassemble(const uint8_t *code, size_t len, uint64_t pc, GString *out);
+unsigned rv32_disassemble(const uint8_t *code, size_t len, uint64_t pc, GString *out);
 extern const char *const rv_x_names[32], *const rv_f_names[32];
 
 #endif

@@ -633,12 +633,17 @@ static const uint8_t *index_table(void)
 }
 
 /* The entry of a register that this hart has at all, or NULL. */
-static const Csr *csr_find(const RvCpu *cpu, unsigned number)
+static const Csr *csr_at(unsigned xlen, unsigned number)
 {
     unsigned i = index_table()[number & (RV_N_CSRS - 1)];
     const Csr *csr = i ? &table[i - 1] : NULL;
 
-    return csr && !((csr->flags & CSR_HIGH) && rv_cpu_is_64(cpu)) ? csr : NULL;
+    return csr && !((csr->flags & CSR_HIGH) && xlen == 64) ? csr : NULL;
+}
+
+static const Csr *csr_find(const RvCpu *cpu, unsigned number)
+{
+    return csr_at(cpu->config.xlen, number);
 }
 
 /* ---- Access ---- */
@@ -771,9 +776,9 @@ bool rv_csr_poke(RvCpu *cpu, unsigned number, uint64_t value)
     return csr != NULL;
 }
 
-const char *rv_csr_name(const RvCpu *cpu, unsigned number, char *name)
+const char *rv_csr_name(unsigned xlen, unsigned number, char *name)
 {
-    const Csr *csr = number < RV_N_CSRS ? csr_find(cpu, number) : NULL;
+    const Csr *csr = number < RV_N_CSRS ? csr_at(xlen, number) : NULL;
     size_t len;
 
     if (!csr) {

@@ -113,8 +113,8 @@ static inline unsigned rv_cpu_fs(const RvCpu *cpu)
 bool rv_csr_peek(RvCpu *cpu, unsigned number, uint64_t *value);
 /* Writes it as M-mode software would; false: no such register. The mode may have changed. */
 bool rv_csr_poke(RvCpu *cpu, unsigned number, uint64_t value);
-/* Name of CSR @number in @name (at least 16 bytes), or NULL: the hart has no such register. */
-const char *rv_csr_name(const RvCpu *cpu, unsigned number, char *name);
+/* Name of CSR @number of harts with @xlen (32, 64) in @name (at least 16 bytes), or NULL: there is no such register. */
+const char *rv_csr_name(unsigned xlen, unsigned number, char *name);
 /* mstatus after reset for this hart's XLEN and extensions. */
 uint64_t rv_csr_mstatus_reset(const RvCpu *cpu);
 

@@ -23,8 +23,9 @@ static void print_csr(RvCpu *cpu, unsigned number, GString *out)
     uint64_t value;
 
     if (rv_csr_peek(cpu, number, &value)) {
-        g_string_append_printf(out, " %-10s %0*" PRIx64 "\n", rv_csr_name(cpu, number, buf),
-                               cpu->config.xlen / 4, value);
+        g_string_append_printf(out, " %-10s %0*" PRIx64 "\n",
+                               rv_csr_name(cpu->config.xlen, number, buf), cpu->config.xlen / 4,
+                               value);
     }
 }
 

@@ -78,7 +78,8 @@ static void add_csrs(RvCpu *cpu, GString *xml)
     g_string_append(xml, "<feature name=\"org.gnu.gdb.riscv.csr\">\n");
     for (unsigned i = 0; i < G_N_ELEMENTS(csrs); i++) {
         if (rv_csr_peek(cpu, csrs[i], &value)) {
-            add_reg(xml, rv_csr_name(cpu, csrs[i], buf), cpu->config.xlen, REG_CSR + i, "int");
+            add_reg(xml, rv_csr_name(cpu->config.xlen, csrs[i], buf), cpu->config.xlen, REG_CSR + i,
+                    "int");
         }
     }
     g_string_append(xml, "</feature>\n<feature name=\"org.gnu.gdb.riscv.virtual\">\n");
