@@ -25,48 +25,62 @@ typedef enum IrOp {
 #define IR_OP_ENUM(name, text, n_args, result, flags) IR_##name,
     IR_OPS(IR_OP_ENUM)
 #undef IR_OP_ENUM
-    IR_N_OPS
+        IR_N_OPS
 } IrOp;
 
 enum { IR_F_SIDE = 1, IR_F_FAULT = 2, IR_F_END = 4, IR_F_COMM = 8 };
 
 typedef enum IrType { IR_VOID, IR_I32, IR_I64 } IrType;
 
-typedef enum IrCond { IR_EQ, IR_NE, IR_LT, IR_GE, IR_LE, IR_GT, IR_LTU, IR_GEU, IR_LEU, IR_GTU } IrCond;
+typedef enum IrCond {
+    IR_EQ,
+    IR_NE,
+    IR_LT,
+    IR_GE,
+    IR_LE,
+    IR_GT,
+    IR_LTU,
+    IR_GEU,
+    IR_LEU,
+    IR_GTU
+} IrCond;
 
-typedef uint16_t IrVal;             /* index into IrBlock.insns; IR_NONE: no value */
+typedef uint16_t IrVal; /* index into IrBlock.insns; IR_NONE: no value */
 #define IR_NONE ((IrVal)0xffff)
 
 typedef struct IrInsn {
-    uint8_t op;                     /* IrOp */
-    uint8_t type;                   /* IrType of the result, or of the data for setreg/store/exitcc */
+    uint8_t op;   /* IrOp */
+    uint8_t type; /* IrType of the result, or of the data for setreg/store/exitcc */
     IrVal a, b, c;
     uint64_t imm;
 } IrInsn;
 
 /* A guest memory access. Bits of the upper half of a LOAD/STORE's imm. */
 typedef enum IrMemOp {
-    IR_MEM_8 = 0, IR_MEM_16 = 1, IR_MEM_32 = 2, IR_MEM_64 = 3,
-    IR_MEM_SIZE = 3,                /* mask: log2 of the bytes */
-    IR_MEM_SIGN = 4,                /* sign-extend a load to its type */
-    IR_MEM_BE = 8,                  /* big endian */
-    IR_MEM_ALIGN = 16,              /* a misaligned access is a guest fault (else it is done) */
+    IR_MEM_8 = 0,
+    IR_MEM_16 = 1,
+    IR_MEM_32 = 2,
+    IR_MEM_64 = 3,
+    IR_MEM_SIZE = 3,   /* mask: log2 of the bytes */
+    IR_MEM_SIGN = 4,   /* sign-extend a load to its type */
+    IR_MEM_BE = 8,     /* big endian */
+    IR_MEM_ALIGN = 16, /* a misaligned access is a guest fault (else it is done) */
 } IrMemOp;
 
 /* A guest register as the target declares it. */
 typedef struct IrReg {
     const char *name;
-    uint32_t offset;                /* of the slot from the Cpu pointer */
-    uint8_t type;                   /* IrType */
-    uint8_t pin;                    /* 0: never pinned; 1: first choice for a host register, 2: second ... */
+    uint32_t offset; /* of the slot from the Cpu pointer */
+    uint8_t type;    /* IrType */
+    uint8_t pin;     /* 0: never pinned; 1: first choice for a host register, 2: second ... */
 } IrReg;
 
 /* Effects of a helper. */
 enum {
-    IR_HELPER_READS = 1,            /* reads guest registers through the Cpu */
-    IR_HELPER_WRITES = 2,           /* writes guest registers through the Cpu */
-    IR_HELPER_FAULTS = 4,           /* may raise a guest exception (cpu_loop_exit) or need the exact guest PC */
-    IR_HELPER_PURE = 8,             /* result depends on arguments only, no effect: may be removed or merged */
+    IR_HELPER_READS = 1,  /* reads guest registers through the Cpu */
+    IR_HELPER_WRITES = 2, /* writes guest registers through the Cpu */
+    IR_HELPER_FAULTS = 4, /* may raise a guest exception (cpu_loop_exit) or need the guest PC */
+    IR_HELPER_PURE = 8, /* result depends on arguments only, no effect: may be removed or merged */
 };
 
 /* A C function that generated code may call: ret fn(Cpu *, args..., uint32_t constant).
@@ -74,9 +88,9 @@ enum {
 typedef struct IrHelper {
     const char *name;
     void (*fn)(void);
-    uint8_t ret;                    /* IrType */
-    uint8_t n_args;                 /* values, 0-3; the 32-bit constant follows as the last argument */
-    uint8_t args[3];                /* IrType */
+    uint8_t ret;     /* IrType */
+    uint8_t n_args;  /* values, 0-3; the 32-bit constant follows as the last argument */
+    uint8_t args[3]; /* IrType */
     uint8_t flags;
 } IrHelper;
 
@@ -87,30 +101,33 @@ typedef struct IrTarget {
     unsigned n_regs;
     const IrHelper *helpers;
     unsigned n_helpers;
-    uint8_t max_insn_bytes;         /* longest guest insn */
+    uint8_t max_insn_bytes; /* longest guest insn */
 } IrTarget;
 
 /* Flavours of a block that no target decides (BlockKey.cflags). */
 enum {
-    IR_CF_ICOUNT = 1,               /* count instructions exactly against Cpu.icount_left */
-    IR_CF_ONE_INSN = 2,             /* a single guest instruction */
-    IR_CF_NO_LINK = 4,              /* every exit returns to the run loop */
+    IR_CF_ICOUNT = 1,   /* count instructions exactly against Cpu.icount_left */
+    IR_CF_ONE_INSN = 2, /* a single guest instruction */
+    IR_CF_NO_LINK = 4,  /* every exit returns to the run loop */
 };
 
 enum { IR_MAX_INSNS = 2048, IR_MAX_GUEST_INSNS = 64, IR_MAX_EXITS = 72 };
 
 typedef struct IrBlock {
     const IrTarget *target;
-    IrInsn *insns;                  /* owned; capacity IR_MAX_INSNS */
+    IrInsn *insns; /* owned; capacity IR_MAX_INSNS */
     unsigned n;
     unsigned n_guest_insns;
-    uint32_t cflags;                /* IR_CF_* */
-    uint32_t page_offset;           /* of the first guest instruction in its page */
-    bool ended;                     /* an IR_F_END operation was built */
+    uint32_t cflags;      /* IR_CF_* */
+    uint32_t page_offset; /* of the first guest instruction in its page */
+    bool ended;           /* an IR_F_END operation was built */
 } IrBlock;
 
 /* Static facts of an operation. */
-typedef struct IrOpInfo { const char *text; uint8_t n_args, result, flags; } IrOpInfo;
+typedef struct IrOpInfo {
+    const char *text;
+    uint8_t n_args, result, flags;
+} IrOpInfo;
 extern const IrOpInfo ir_op_info[IR_N_OPS];
 
 /* ---- Building (tcg/build.c). Blocks are reusable: ir_block_reset() before each translation. ---- */
@@ -149,9 +166,9 @@ IrVal ir_neg(IrBlock *ir, IrVal a);
 IrVal ir_shl(IrBlock *ir, IrVal a, IrVal b);
 IrVal ir_shr(IrBlock *ir, IrVal a, IrVal b);
 IrVal ir_sar(IrBlock *ir, IrVal a, IrVal b);
-IrVal ir_sext(IrBlock *ir, IrVal a);      /* i32 -> i64 */
-IrVal ir_zext(IrBlock *ir, IrVal a);      /* i32 -> i64 */
-IrVal ir_trunc(IrBlock *ir, IrVal a);     /* i64 -> i32 */
+IrVal ir_sext(IrBlock *ir, IrVal a);  /* i32 -> i64 */
+IrVal ir_zext(IrBlock *ir, IrVal a);  /* i32 -> i64 */
+IrVal ir_trunc(IrBlock *ir, IrVal a); /* i64 -> i32 */
 IrVal ir_setcc(IrBlock *ir, IrCond cond, IrVal a, IrVal b);
 IrVal ir_select(IrBlock *ir, IrVal cond, IrVal b, IrVal c);
 /* Memory access of a @memop at @addr + @disp. */
@@ -175,7 +192,8 @@ bool ir_is_const(const IrBlock *ir, IrVal v, uint64_t *value);
 /* ---- Passes (tcg/passes.c), in pipeline order; each leaves a valid block. ---- */
 
 enum { IR_OPT_REGS = 1, IR_OPT_DEAD = 2, IR_OPT_FOLD = 4, IR_OPT_ALL = 7 };
-extern unsigned ir_opt_mask;        /* IR_OPT_*: which are on (for bisecting); folding is read by the builder */
+/* IR_OPT_*: which are on (for bisecting); folding is read by the builder. */
+extern unsigned ir_opt_mask;
 
 /* Forwards setreg -> getreg and getreg -> getreg within the block, drops a setreg overwritten before anything can see it. */
 void ir_pass_regs(IrBlock *ir);
@@ -194,11 +212,12 @@ void ir_print(const IrBlock *ir, GString *out);
 bool ir_parse(IrBlock *ir, const char *text, GError **error);
 const char *ir_cond_name(IrCond cond);
 IrCond ir_cond_invert(IrCond cond);
-IrCond ir_cond_swap(IrCond cond);   /* a cond b == b swapped a */
+IrCond ir_cond_swap(IrCond cond); /* a cond b == b swapped a */
 bool ir_cond_eval(IrCond cond, IrType type, uint64_t a, uint64_t b);
 
 /* The value of a pure operation on constants (result truncated to the type). The single definition of the arithmetic:
  * the builder's folding and the interpreter both call it. */
-uint64_t ir_eval(IrOp op, IrType type, IrType arg_type, uint64_t imm, uint64_t a, uint64_t b, uint64_t c);
+uint64_t ir_eval(IrOp op, IrType type, IrType arg_type, uint64_t imm, uint64_t a, uint64_t b,
+                 uint64_t c);
 
 #endif

@@ -1136,7 +1136,7 @@ static unsigned try_seed(unsigned seed, unsigned mask, uint32_t cflags)
 
 static void test_random(void)
 {
-    unsigned n = g_test_slow() ? 1000000 : 10000, faults = 0;
+    unsigned n = g_test_slow() ? 200000 : 10000, faults = 0;
 
     for (unsigned i = 0; i < n; i++) {
         faults += try_seed(i, i % 3 ? IR_OPT_ALL : i / 3 % 8, i % 4 ? 0 : IR_CF_ICOUNT);
