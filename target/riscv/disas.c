@@ -8,10 +8,10 @@
  */
 #include <inttypes.h>
 #include <string.h>
-#include "rv-decode.h"
 #include "target/riscv/csr.h"
 #include "target/riscv/isa-ext.h"
 #include "target/riscv/isa-table.h"
+#include "target/riscv/rv-decode.h"
 
 typedef struct Text {
     const RvIsaEntry *entry; /* of the insn with the operands' 32-bit format */
