@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Menura's guests: kernels, firmware and disks, fetched from Debian or built from its packages.
 
-    tools/guests.py kernel|firmware|initramfs|demo-disk|esp|rootfs ...   make these (nothing if they are there)
+    tools/guests.py kernel|firmware|initramfs|demo-disk|esp|rootfs|bench-disk ...   make these (nothing if they are there)
     tools/guests.py path NAME ...     the same for single files, and print where they are
     tools/guests.py list              what there can be and what there is
     tools/guests.py update            fetch the package lists anew and forget the kernel chosen
@@ -20,7 +20,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from guestlib import disks, initramfs, modules, rootfs            # noqa: E402
+from guestlib import disks, initramfs, modules, programs, rootfs  # noqa: E402
 from guestlib.debian import Archive, GuestError, say              # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -57,7 +57,7 @@ def default_cache():
 
 # Files that this project's code builds, with the code. The others are downloads, or (rootfs.img) take long: they stay.
 SOURCES = {"initramfs.cpio": [initramfs, modules], "demo.img": [initramfs, disks],
-           "esp.img": [initramfs, modules, disks]}
+           "esp.img": [initramfs, modules, disks], "bench.img": [disks, programs]}
 
 
 def recipe(name):
@@ -80,11 +80,12 @@ class Guests:
         self.image = self.table["kernel"][2]
         self.builders = {
             self.image: self.build_kernel, "initramfs.cpio": self.build_initramfs, "demo.img": self.build_demo,
-            "esp.img": self.build_esp, "rootfs.img": self.build_rootfs,
+            "esp.img": self.build_esp, "rootfs.img": self.build_rootfs, "bench.img": self.build_bench,
         }
         self.groups = {
             "kernel": [self.image], "firmware": list(self.table["files"]), "initramfs": ["initramfs.cpio"],
             "demo-disk": ["demo.img"], "esp": ["esp.img"], "rootfs": ["rootfs.img"],
+            "bench-disk": ["bench.img"],
         }
 
     def file(self, name):
@@ -191,6 +192,10 @@ class Guests:
     def build_esp(self, out):
         disks.make_esp(self.make(self.image), self.make("initramfs.cpio"), self.table["cmdline"] + " sh", self.table["efi"],
                        self.from_package(*self.table["grub"]), out + ".part")
+        os.rename(out + ".part", out)
+
+    def build_bench(self, out):
+        programs.make_disk(self.archive, out + ".part")
         os.rename(out + ".part", out)
 
     def find_emulator(self):

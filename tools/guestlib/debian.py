@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 
+HELPER = "/usr/lib/apt/apt-helper"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 
@@ -70,7 +71,7 @@ class Archive:
             "Dir::Etc::Preferences": "/dev/null", "Dir::Etc::PreferencesParts": "/dev/null",
             "Dir::State": self.state, "Dir::State::Lists": f"{self.state}/lists",
             "Dir::State::status": f"{self.state}/status", "Dir::Cache": f"{self.state}/cache",
-            "Dir::Cache::archives": self.debs, "APT::Architecture": self.arch, "APT::Architectures": self.arch,
+            "APT::Architecture": self.arch, "APT::Architectures": self.arch,
             "Acquire::Languages": "none", "APT::Install-Recommends": "0", "APT::Sandbox::User": "",
             "Acquire::Retries": "3", "Debug::NoLocking": "1",
         }
@@ -79,10 +80,10 @@ class Archive:
             words += ["-o", f"{key}={value}"]
         return words
 
-    def _apt(self, program, *words, show=False, check=True, cwd=None):
-        """Runs apt in the folder of packages or @cwd; @show: its progress goes to the user, else its output is returned."""
-        quiet = [] if show and sys.stderr.isatty() else ["-q"]
-        p = subprocess.run([program, *quiet, *self._options(), *words], cwd=cwd or self.debs, text=True, check=False,
+    def _apt(self, program, *words, show=False, check=True):
+        """Runs apt; @show: its progress goes to the user, else its output is returned."""
+        quiet = ["-q"] if not show else [] if sys.stderr.isatty() else ["-qq"]
+        p = subprocess.run([program, *quiet, *self._options(), *words], cwd=self.state, text=True, check=False,
                            stdout=sys.stderr if show else subprocess.PIPE,
                            stderr=None if show else subprocess.PIPE)
         if check and p.returncode:
@@ -97,7 +98,6 @@ class Archive:
             raise GuestError(f"{KEYRING}: not there; install debian-archive-keyring")
         for d in ("lists/partial", "cache/archives/partial"):
             os.makedirs(os.path.join(self.state, d), exist_ok=True)
-        os.makedirs(os.path.join(self.debs, "partial"), exist_ok=True)
         open(os.path.join(self.state, "status"), "a", encoding="utf-8").close()
         with open(os.path.join(self.state, "sources.list"), "w", encoding="utf-8") as f:
             f.write(f"deb [signed-by={KEYRING}] {mirror()} {self.suite} main\n")
@@ -122,35 +122,39 @@ class Archive:
         return re.findall(r"^ *\|?Depends: (\S+)", out, re.M)
 
     def _files(self, packages, with_depends):
-        """Names of the .debs, as apt would save them."""
-        # In and with an empty folder of archives, or apt leaves out what it already has.
-        empty = os.path.join(self.state, "cache", "archives")
-        out = self._apt("apt-get", "--print-uris", "-qq", "-o", f"Dir::Cache::archives={empty}", "-y",
-                        "install" if with_depends else "download", *packages, cwd=empty).stdout
+        """(name, size, address, hash) of the .debs, from the signed lists."""
+        verb = ["-y", "install"] if with_depends else ["download"]
+        # In and with empty folders, or apt leaves out what is there.
+        out = self._apt("apt-get", "--print-uris", "-qq", *verb, *packages).stdout
         rows = [line.split() for line in out.splitlines() if line.startswith("'")]
-        return [(row[1], int(row[2])) for row in rows]
+        return [(row[1], int(row[2]), row[0].strip("'"), row[3]) for row in rows]
+
+    def _missing(self, packages, with_depends):
+        files = self._files(packages, with_depends)
+        return [f for f in files if not os.path.exists(os.path.join(self.debs, f[0]))]
 
     def fetch(self, packages, with_depends=False):
         """The packages' files (with all they depend on), downloaded if they are not there yet."""
         self._ready()
-        files = self._files(packages, with_depends)
-        missing = [(n, size) for n, size in files if not os.path.exists(os.path.join(self.debs, n))]
-        if missing:
-            say(f"downloading {len(missing)} package{'s' * (len(missing) > 1)}, "
-                f"{sum(size for _, size in missing) / 1e6:.1f} MB")
-            self._download(packages, with_depends)
-            files = self._files(packages, with_depends)
-        for name, _ in files:
-            if not os.path.exists(os.path.join(self.debs, name)):
-                raise GuestError(f"{name}: apt did not download it")
-        return [os.path.join(self.debs, name) for name, _ in files]
+        missing = self._missing(packages, with_depends)
+        if missing and not self._download(missing):
+            self.update()       # perhaps the archive moved on since the lists were fetched
+            if not self._download(self._missing(packages, with_depends)):
+                raise GuestError("the download failed; try again, it goes on where it stopped")
+        return [os.path.join(self.debs, f[0]) for f in self._files(packages, with_depends)]
 
-    def _download(self, packages, with_depends):
-        verb = ["-d", "-y", "install"] if with_depends else ["download"]
-        if self._apt("apt-get", *verb, *packages, show=True, check=False).returncode:
-            # The archive moved on since the lists were fetched.
-            self.update()
-            self._apt("apt-get", *verb, *packages, show=True)
+    def _download(self, files):
+        """A broken download stays in "incoming", where apt goes on with it; what is whole and has the right hash moves out."""
+        incoming = os.path.join(self.debs, "incoming")
+        os.makedirs(incoming, exist_ok=True)
+        say(f"downloading {len(files)} package{'s' * (len(files) != 1)}, {sum(f[1] for f in files) / 1e6:.1f} MB")
+        for name, size, address, digest in files:
+            path = os.path.join(incoming, name)
+            p = self._apt(HELPER, "download-file", address, path, digest, show=True, check=False)
+            if p.returncode or not os.path.exists(path) or os.path.getsize(path) != size:
+                return False
+            os.rename(path, os.path.join(self.debs, name))
+        return True
 
     def unpack(self, package):
         """A folder with the package's files."""
