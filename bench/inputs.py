@@ -44,8 +44,8 @@ static unsigned f{n}(unsigned a, unsigned b)
 """
 
 
-def program(functions=60):
-    """A C source of about 1000 lines, without headers."""
+def program(functions=20):
+    """A C source of about 400 lines, without headers."""
     numbers = Numbers(2)
     parts = []
     for n in range(functions):

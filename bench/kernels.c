@@ -586,7 +586,7 @@ static int run_command(const char *name, const char *command)
     close(ends[1]);
     sum = checksum_of(ends[0]);
     if (waitpid(pid, &status, 0) != pid || status) {
-        printf("BENCH-FAILED %s: status %x\n", name, status);
+        printf("BENCH-FAILED debian %s: status %x\n", name, status);
         return 1;
     }
     printf("BENCH debian %s %.6f %016llx\n", name, now() - begin, (unsigned long long)sum);

@@ -2,32 +2,52 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Menura against Debian's qemu-system on the same guest and images, in turn; one table of ratios (QEMU / Menura: higher is better).
 
-    bench/run.py [--rounds N] [--menura PATH] [--peer PATH] [--only GROUP,...]
+    bench/run.py [--rounds N] [--group GROUP ...] [--json FILE] [--menura PATH] [--peer PATH]
 
 Needs the cross compiler and the peer of tools/packages.txt's bench group, and the guests of tools/guests.py. Prints the
-medians of N alternating rounds; absolute times are of this machine and this minute only.
+medians of N alternating rounds; absolute times are of this machine and this minute only. A program that fails, or whose
+checksum is not the same everywhere, is in the table as FAILED, and the exit status is 1. docs/performance.md tells more.
 """
 import argparse
+import json
 import math
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
+import inputs
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 from guestlib.initramfs import Cpio                               # noqa: E402
 
+GROUPS = "start boot integer fp system debian jit".split()
+KERNELS = ("integer", "fp", "system")       # those of kernels.c
+TIMEOUT = 900                               # seconds, for one guest
 CROSS = "riscv64-linux-gnu-gcc"
 INIT = """#!/bin/sh
 export PATH=/bin:/sbin
 mount -t devtmpfs dev /dev
 mount -t proc proc /proc
+debian() {
+    while read -r module; do
+        insmod "/modules/$module"
+    done </modules/list
+    mount -t ext4 /dev/vda /mnt && mount -t tmpfs tmp /mnt/tmp || return
+    mount -o bind /dev /mnt/dev
+    mount -o bind /proc /mnt/proc
+    cp /kernels /work/* /mnt/tmp
+    chroot /mnt /bin/sh /tmp/debian.sh
+    umount /mnt/tmp /mnt/dev /mnt/proc /mnt
+}
 for word in $(cat /proc/cmdline); do
     case $word in
+    bench=debian) debian ;;
     bench=*) /kernels $(echo "${word#bench=}" | tr , ' ') ;;
     esac
 done
@@ -36,131 +56,218 @@ poweroff -f
 """
 
 
+def guest_files(*names):
+    words = [sys.executable, os.path.join(ROOT, "tools", "guests.py"), "path", *names]
+    return subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+
+
 def build(folder):
-    """The guest's programs and an initial RAM disk with them."""
+    """The guest's programs and an initial RAM disk with them; paths by name."""
     kernels, start = os.path.join(folder, "kernels"), os.path.join(folder, "poweroff")
     here = os.path.join(ROOT, "bench")
     subprocess.run([CROSS, "-O2", "-static", "-o", kernels, os.path.join(here, "kernels.c"), "-lm"], check=True)
-    subprocess.run([CROSS, "-nostdlib", "-static", "-Wl,-N,-Ttext=0x80000000,--build-id=none", "-o", start,
+    subprocess.run([CROSS, "-nostdlib", "-static", "-Wl,-N,-Ttext=0x80000000,--build-id=none,--no-warn-rwx-segments", "-o", start,
                     os.path.join(here, "poweroff.S")], check=True)
-    guests = [sys.executable, os.path.join(ROOT, "tools", "guests.py"), "path", "Image", "initramfs.cpio", "fw_dynamic.bin"]
-    image, initramfs, firmware = subprocess.run(guests, check=True, capture_output=True, text=True).stdout.split()
+    image, initramfs, firmware = guest_files("Image", "initramfs.cpio", "fw_dynamic.bin")
     cpio = Cpio()
     with open(kernels, "rb") as f:
         cpio.file("kernels", f.read(), 0o755)
     cpio.file("init", INIT.encode(), 0o755)
+    cpio.folder("work")
+    with open(os.path.join(here, "debian.sh"), "rb") as f:
+        cpio.file("work/debian.sh", f.read())
+    for name, data in inputs.files().items():
+        cpio.file("work/" + name, data)
     initrd = os.path.join(folder, "initrd.cpio")
     with open(initramfs, "rb") as base, open(initrd, "wb") as out:
         out.write(base.read() + cpio.finish())
-    return image, initrd, firmware, start
+    return {"image": image, "initrd": initrd, "firmware": firmware, "start": start, "base": initramfs, "folder": folder}
 
 
-def run(command, timeout=900):
-    """Wall seconds, peak resident KiB and output of a whole process."""
+def run(command):
+    """Wall seconds, peak resident KiB and output of a whole process, and what went wrong (or None)."""
     begin = time.monotonic()
+    wrong = None
     with tempfile.TemporaryFile() as out:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
-        deadline = begin + timeout
         while True:
-            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+            pid, status, usage = os.wait4(process.pid, 0 if wrong else os.WNOHANG)
             if pid:
                 break
-            if time.monotonic() > deadline:
+            if time.monotonic() > begin + TIMEOUT:
                 process.kill()
-                sys.exit(f"bench: no end after {timeout} s: {' '.join(command)}")
+                wrong = f"no end after {TIMEOUT} s"
             time.sleep(0.002)
         process.returncode = os.waitstatus_to_exitcode(status)
         wall = time.monotonic() - begin
         out.seek(0)
         text = out.read().decode(errors="replace")
-    if process.returncode:
-        sys.exit(f"bench: status {process.returncode}: {' '.join(command)}\n{text[-2000:]}")
-    return wall, usage.ru_maxrss, text
+    if process.returncode and not wrong:
+        wrong = f"exit status {process.returncode}"
+    return wall, usage.ru_maxrss, text, wrong
 
 
-def guest_command(emulator, files, append):
-    image, initrd, firmware, _ = files
+def guest_command(emulator, files, append, *more):
     return [emulator, "-M", "virt", "-m", "256M", "-smp", "1", "-nographic", "-monitor", "none", "-serial", "stdio", "-no-reboot",
-            "-bios", firmware, "-kernel", image, "-initrd", initrd, "-append", f"console=ttyS0 quiet {append}"]
+            "-bios", files["firmware"], "-kernel", files["image"], "-initrd", files["initrd"],
+            "-append", f"console=ttyS0 quiet {append}", *more]
 
 
-def measure(emulator, files, groups):
-    """(group, name) -> seconds (or KiB), and the checksums."""
-    figures, sums = {}, {}
-    if "start" in groups:
-        figures["start", "process to power-off"] = run([emulator, "-M", "virt", "-m", "128M", "-nographic", "-monitor", "none",
-                                                        "-serial", "null", "-bios", "none", "-kernel", files[3]])[0]
-    if "boot" in groups:
-        wall, rss, _ = run(guest_command(emulator, files, ""))
-        figures["boot", "kernel to power-off"] = wall
-        figures["memory", "resident, 256 MiB guest"] = rss
-    wanted = [g for g in ("integer", "fp", "system") if g in groups]
-    if wanted:
-        text = run(guest_command(emulator, files, "bench=" + ",".join(wanted)))[2]
+class Figures:
+    """One emulator's: (group, program) -> seconds (or KiB) a round, its checksums, and why it failed."""
+
+    def __init__(self, emulator):
+        self.emulator = emulator
+        self.values, self.sums, self.failures = {}, {}, {}
+
+    def fail(self, key, why):
+        print(f"bench: {self.emulator}: {' '.join(key)}: {why}", file=sys.stderr)
+        self.failures[key] = why
+
+    def add(self, key, value, checksum=None):
+        self.values.setdefault(key, []).append(value)
+        if self.sums.setdefault(key, checksum) != checksum:
+            self.fail(key, f"checksum {checksum}, before {self.sums[key]}")
+
+    def whole(self, key, command):
+        """A figure of the whole process; returns its resident KiB."""
+        wall, rss, text, wrong = run(command)
+        if wrong:
+            self.fail(key, f"{wrong}\n{text[-2000:]}")
+            return None
+        self.add(key, wall)
+        return rss
+
+    def guest(self, groups, command):
+        """What the programs in the guest tell on its console."""
+        text, wrong = run(command)[2:]
         for m in re.finditer(r"^BENCH (\S+) (\S+) ([\d.]+) ([0-9a-f]{16})", text, re.M):
-            figures[m[1], m[2]] = float(m[3])
-            sums[m[2]] = m[4]
-        if "BENCH-END" not in text:
-            sys.exit(f"bench: the guest of {emulator} did not finish:\n{text[-2000:]}")
-    return figures, sums
+            self.add((m[1], m[2]), float(m[3]), m[4])
+        for m in re.finditer(r"BENCH-FAILED (\S+) (\S+): (.*)", text):
+            self.fail((m[1], m[2]), m[3].strip())
+        if wrong or "BENCH-END" not in text:
+            self.fail((",".join(groups), "(guest)"), f"{wrong or 'it did not finish'}\n{text[-2000:]}")
 
 
-def translation(menura, files, folder):
+def measure(figures, files, groups):
+    """One round of one emulator."""
+    emulator = figures.emulator
+    if "start" in groups:
+        figures.whole(("start", "process to power-off"), [emulator, "-M", "virt", "-m", "128M", "-nographic", "-monitor", "none",
+                                                          "-serial", "null", "-bios", "none", "-kernel", files["start"]])
+    if "boot" in groups:
+        rss = figures.whole(("boot", "kernel to power-off"), guest_command(emulator, files, ""))
+        if rss:
+            figures.add(("memory", "resident, 256 MiB guest"), rss)
+    wanted = [g for g in KERNELS if g in groups]
+    if wanted:
+        figures.guest(wanted, guest_command(emulator, files, "bench=" + ",".join(wanted)))
+    if "debian" in groups:
+        disk = os.path.join(files["folder"], "bench.img")
+        subprocess.run(["cp", "--sparse=always", guest_files("bench.img")[0], disk], check=True)
+        figures.guest(["debian"], guest_command(emulator, files, "bench=debian", "-drive", f"file={disk},format=raw,if=none,id=hd0",
+                                                "-device", "virtio-blk-device,drive=hd0"))
+
+
+def translation(menura, files):
     """What "info jit" says of a boot, read through the monitor before the guest powers off."""
-    log = os.path.join(folder, "serial.log")
-    command = guest_command(menura, files, "sh")
+    log = os.path.join(files["folder"], "serial.log")
+    command = guest_command(menura, {**files, "initrd": files["base"]}, "sh")
     command[command.index("-monitor"):command.index("-no-reboot")] = ["-monitor", "stdio", "-serial", "file:" + log]
-    command[command.index("-initrd") + 1] = files[1].replace("initrd.cpio", "shell.cpio")
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     for _ in range(600):
         time.sleep(0.1)
-        if os.path.exists(log) and "initramfs: a shell" in open(log, errors="replace").read():
-            break
+        if os.path.exists(log):
+            with open(log, encoding="utf-8", errors="replace") as f:
+                if "initramfs: a shell" in f.read():
+                    break
     return process.communicate("info jit\nquit\n", timeout=30)[0]
 
 
-def main():
+def compare(ours, peers, rounds):
+    """Rows of (group, program, median of ours, of the peer's, why it failed or nothing)."""
+    rows = []
+    for key in dict.fromkeys([*ours.values, *peers.values, *ours.failures, *peers.failures]):
+        why = []
+        for who, table in (("Menura", ours), ("peer", peers)):
+            count = len(table.values.get(key, []))
+            if key in table.failures:
+                why.append(f"{who}: {table.failures[key].splitlines()[0]}")
+            elif count != rounds and (key in ours.values or key in peers.values):
+                why.append(f"{who}: {count} results in {rounds} rounds")
+        if not why and ours.sums[key] != peers.sums[key]:
+            why.append(f"checksums differ: {ours.sums[key]} and {peers.sums[key]}")
+        why = "; ".join(why)
+        a, b = (statistics.median(t.values[key]) if key in t.values else None for t in (ours, peers))
+        rows.append((*key, a, b, why))
+    return rows
+
+
+def geomeans(rows):
+    """group -> geometric mean of its ratios, without what failed."""
+    ratios = {}
+    for group, _, a, b, why in rows:
+        if not why:
+            ratios.setdefault(group, []).append(b / a)
+    return {group: math.exp(sum(map(math.log, values)) / len(values)) for group, values in ratios.items()}
+
+
+def report(rows):
+    print(f"{'group':10} {'program':26} {'Menura':>11} {'peer':>11} {'peer/Menura':>12}")
+    for group, name, a, b, why in rows:
+        if why:
+            print(f"{group:10} {name:26} FAILED: {why}")
+            continue
+        unit, scale = ("MiB", 1024) if group == "memory" else ("s", 1)
+        print(f"{group:10} {name:26} {a / scale:7.3f} {unit:3} {b / scale:7.3f} {unit:3} {b / a:12.2f}")
+    for group, mean in geomeans(rows).items():
+        failed = sum(1 for row in rows if row[0] == group and row[4])
+        print(f"geometric mean of {group:10} {mean:6.2f}" + (f"   (without {failed} failed)" if failed else ""))
+
+
+def write_json(path, rows, ours, peers, version):
+    programs = [{"group": group, "program": name, "menura": ours.values.get((group, name), []),
+                 "peer": peers.values.get((group, name), []), "failed": why} for group, name, _, _, why in rows]
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump({"peer": version, "programs": programs, "geomeans": geomeans(rows)}, f, indent=1)
+        f.write("\n")
+
+
+def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--group", nargs="+", choices=GROUPS, default=GROUPS, metavar="GROUP", help=", ".join(GROUPS))
+    parser.add_argument("--json", metavar="FILE", help="all figures of all rounds")
     parser.add_argument("--menura", default=os.path.join(ROOT, "build", "menura-system-riscv64"))
     parser.add_argument("--peer", default="qemu-system-riscv64")
-    parser.add_argument("--only", default="start,boot,integer,fp,system,jit")
     args = parser.parse_args()
-    groups = args.only.split(",")
+    if args.rounds < 1:
+        parser.error("--rounds: at least 1")
+    for program in (args.menura, args.peer, CROSS):
+        if not shutil.which(program):
+            parser.error(f"{program}: not found")
+    return args
+
+
+def main():
+    args = arguments()
+    ours, peers = Figures(args.menura), Figures(args.peer)
     with tempfile.TemporaryDirectory() as folder:
         files = build(folder)
-        ours, peers = {}, {}
         for n in range(args.rounds):
-            for emulator, table in ((args.menura, ours), (args.peer, peers)):
-                print(f"round {n + 1} of {args.rounds}: {emulator}", file=sys.stderr)
-                figures, sums = measure(emulator, files, groups)
-                table.setdefault("sums", sums)
-                if table["sums"] != sums or ours.get("sums", sums) != sums:
-                    sys.exit(f"bench: checksums differ: {sums} and {ours.get('sums')}")
-                for key, value in figures.items():
-                    table.setdefault(key, []).append(value)
-        print(subprocess.run([args.peer, "--version"], capture_output=True, text=True).stdout.splitlines()[0])
-        report(ours, peers)
-        if "jit" in groups:
-            base = subprocess.run([sys.executable, os.path.join(ROOT, "tools", "guests.py"), "path", "initramfs.cpio"], check=True,
-                                  capture_output=True, text=True).stdout.strip()
-            os.symlink(base, os.path.join(folder, "shell.cpio"))
-            print("\nTranslation, a boot to the shell (info jit):\n" + translation(args.menura, files, folder))
-
-
-def report(ours, peers):
-    keys = [k for k in ours if k != "sums"]
-    print(f"{'group':10} {'program':26} {'Menura':>11} {'peer':>11} {'peer/Menura':>12}")
-    ratios = {}
-    for group, name in keys:
-        a, b = statistics.median(ours[group, name]), statistics.median(peers[group, name])
-        ratios.setdefault(group, []).append(b / a)
-        unit = "KiB" if group == "memory" else "s"
-        print(f"{group:10} {name:26} {a:9.3f} {unit:3}{b:7.3f} {unit:3} {b / a:8.2f}")
-    for group, values in ratios.items():
-        mean = math.exp(sum(math.log(v) for v in values) / len(values))
-        print(f"geometric mean of {group:10} {mean:6.2f}")
+            for figures in (ours, peers):
+                print(f"round {n + 1} of {args.rounds}: {figures.emulator}", file=sys.stderr)
+                measure(figures, files, args.group)
+        version = subprocess.run([args.peer, "--version"], check=True, capture_output=True, text=True).stdout.splitlines()[0]
+        print(f"{version}, {args.rounds} rounds")
+        rows = compare(ours, peers, args.rounds)
+        report(rows)
+        if args.json:
+            write_json(args.json, rows, ours, peers, version)
+        if "jit" in args.group:
+            print("\nTranslation, a boot to the shell (info jit):\n" + translation(args.menura, files))
+    return 1 if any(row[4] for row in rows) else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

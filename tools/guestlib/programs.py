@@ -10,12 +10,13 @@ import tempfile
 from .debian import run
 from .disks import make_ext4
 
-# The compiler proper and the assembler without the driver, whose package has 27 MB of link-time optimiser.
+# dash, as busybox's shell would run its own xz and awk. The compiler proper and the assembler without the driver, whose
+# package has 27 MB of link-time optimiser.
 PACKAGES = ("python3.13-minimal sqlite3 zstd xz-utils openssl cpp-14-riscv64-linux-gnu binutils-riscv64-linux-gnu "
-            "perl-base mawk busybox-static").split()
+            "perl-base mawk dash busybox-static").split()
 FOLDERS = "dev etc mnt proc root run sys tmp usr/bin usr/sbin usr/lib var".split()
 LINKS = {
-    "bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "usr/bin/sh": "busybox", "usr/bin/awk": "mawk",
+    "bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "usr/bin/cat": "busybox", "usr/bin/awk": "mawk",
     "usr/bin/python3": "python3.13", "usr/bin/cc1": "../libexec/gcc/riscv64-linux-gnu/14/cc1",
 }
 FILES = {"etc/passwd": "root::0:0:root:/root:/bin/sh\n", "etc/group": "root:x:0:\n"}
