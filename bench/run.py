@@ -181,7 +181,9 @@ def translation(menura, files):
             with open(log, encoding="utf-8", errors="replace") as f:
                 if "initramfs: a shell" in f.read():
                     break
-    return process.communicate("info jit\nquit\n", timeout=30)[0]
+    text = process.communicate("info jit\nquit\n", timeout=30)[0]
+    said = re.search(r"info jit\s*\n(.*?)\n\S*\(menura\)", text, re.S)
+    return said[1].rstrip() if said else text
 
 
 def compare(ours, peers, rounds):
