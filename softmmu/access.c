@@ -147,6 +147,37 @@ static void check_access(Cpu *cpu, uint64_t va, unsigned size, uint32_t memop, M
     }
 }
 
+/* Device code runs in the host's floating-point environment. */
+static MemTxResult io_read(Cpu *cpu, const Page *page, unsigned size, uint64_t *value)
+{
+    bool live = cpu->fp.live;
+    MemTxResult result;
+
+    if (live) {
+        tcg_fp_leave(&cpu->fp);
+    }
+    result = memory_io_read(page->range, page->phys, size, value);
+    if (live) {
+        tcg_fp_enter(&cpu->fp);
+    }
+    return result;
+}
+
+static MemTxResult io_write(Cpu *cpu, const Page *page, unsigned size, uint64_t value)
+{
+    bool live = cpu->fp.live;
+    MemTxResult result;
+
+    if (live) {
+        tcg_fp_leave(&cpu->fp);
+    }
+    result = memory_io_write(page->range, page->phys, size, value);
+    if (live) {
+        tcg_fp_enter(&cpu->fp);
+    }
+    return result;
+}
+
 static uint64_t load_page(Cpu *cpu, uint64_t va, unsigned size)
 {
     uint8_t *host = tlb_find(cpu->ctx->read, va, size);
@@ -161,7 +192,7 @@ static uint64_t load_page(Cpu *cpu, uint64_t va, unsigned size)
         return host_load(page.host, size);
     }
     cpu->stats.io_accesses++;
-    if (memory_io_read(page.range, page.phys, size, &value) != MEM_OK) {
+    if (io_read(cpu, &page, size, &value) != MEM_OK) {
         raise_fault(cpu, va, MEM_LOAD, MEM_FAULT_BUS, 0);
     }
     access_check_map(cpu);
@@ -213,7 +244,7 @@ static void store_page(Cpu *cpu, uint64_t va, uint64_t value, unsigned size)
         return;
     }
     cpu->stats.io_accesses++;
-    if (memory_io_write(page.range, page.phys, size, value) != MEM_OK) {
+    if (io_write(cpu, &page, size, value) != MEM_OK) {
         raise_fault(cpu, va, MEM_STORE, MEM_FAULT_BUS, 0);
     }
     access_check_map(cpu); /* a device may change the map, and its next access must see that */

@@ -59,7 +59,7 @@ static void cpu_class_init(CpuClass *klass)
 
 static void cpu_init(Cpu *cpu)
 {
-    (void)cpu;
+    tcg_fp_init(&cpu->fp);
 }
 
 static void fill_abi(const TargetOps *target)
@@ -75,6 +75,7 @@ static void fill_abi(const TargetOps *target)
         .arg = offsetof(Cpu, arg),
         .spill = offsetof(Cpu, spill),
         .save = offsetof(Cpu, save),
+        .fp = offsetof(Cpu, fp),
         .fn_table = offsetof(Cpu, fn_table),
         .helper_table = offsetof(Cpu, helper_table),
         .jc_offset = offsetof(TlbContext, jc),

@@ -15,6 +15,7 @@
 #include <setjmp.h>
 #include "softmmu/irq.h"
 #include "tcg/abi.h"
+#include "tcg/fp.h"
 #include "tcg/ir.h"
 #include "util/state.h"
 
@@ -139,7 +140,8 @@ struct Cpu {
     uint64_t host_pc;
     int64_t icount_left;
     uint64_t arg[4];
-    uint64_t save[16];
+    uint64_t save[32];
+    TcgFp fp;
     void *fn_table[TCG_N_FNS];
     void *helper_table;
     uint64_t spill[TCG_N_SPILLS];

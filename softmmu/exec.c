@@ -396,18 +396,21 @@ static void refused_entry(Cpu *cpu)
 
 static TcgExit enter_block(Cpu *cpu, CodeBlock *block)
 {
+    TcgExit exit;
+
     if (log_enabled(LOG_EXEC) && log_in_filter(cpu->pc)) {
         log_printf(LOG_EXEC, "cpu %u: %#" PRIx64 "\n", cpu->index, cpu->pc);
     }
     if (cpu_config.interp) {
-        TcgExit exit;
-
         cpu->interp_block = block;
         exit = tcg_interp_run(&cpu_abi, block->ir, cpu, &cpu->interp_at);
         cpu->interp_at = NULL;
         return exit;
     }
-    return enter_code(cpu, block->code);
+    tcg_fp_enter(&cpu->fp);
+    exit = enter_code(cpu, block->code);
+    tcg_fp_leave(&cpu->fp);
+    return exit;
 }
 
 /* One block (and all it is linked to). True: leave the loop. */
@@ -478,6 +481,9 @@ static void exec_loop(Cpu *cpu)
 void cpu_exec(Cpu *cpu)
 {
     sigsetjmp(cpu->loop, 0);
+    if (cpu->fp.live) {
+        tcg_fp_leave(&cpu->fp);
+    }
     cpu->interp_block = NULL;
     exec_loop(cpu);
 }

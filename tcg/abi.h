@@ -34,11 +34,11 @@
  * the thunks after them are host code that the back end makes once (tcg_backend_make_thunks). */
 typedef enum TcgFn {
     TCG_FN_LOAD, /* uint64_t f(Cpu *, uint64_t va, uint32_t memop): zero/sign-extended to 64 bits; may loop-exit */
-    TCG_FN_STORE,   /* void f(Cpu *, uint64_t va, uint64_t value, uint32_t memop) */
-    TCG_THUNK_LOAD, /* host back end's own: see x86_64/abi notes */
-    TCG_THUNK_STORE,
+    TCG_FN_STORE,     /* void f(Cpu *, uint64_t va, uint64_t value, uint32_t memop) */
+    TCG_THUNK_MISS,   /* a memory access that the block does not do itself */
+    TCG_THUNK_MISS_X, /* the same where vector registers are in use */
     TCG_THUNK_CALL_STATE,
-    TCG_THUNK_CALL_PURE,
+    TCG_THUNK_CALL_FP, /* a helper with IR_HELPER_FP; keeps every register */
     TCG_THUNK_EXIT_DIRECT,
     TCG_THUNK_EXIT_INDIRECT,
     TCG_THUNK_LEAVE,
@@ -59,7 +59,8 @@ typedef struct TcgAbi {
     uint32_t icount_left;  /* int64_t */
     uint32_t arg;          /* uint64_t [4]: arguments and result of thunks */
     uint32_t spill;        /* uint64_t [TCG_N_SPILLS]: the allocator's */
-    uint32_t save;         /* uint64_t [16]: scratch in which thunks keep host registers */
+    uint32_t save;         /* uint64_t [32]: scratch in which thunks keep host registers */
+    uint32_t fp;           /* TcgFp (tcg/fp.h) */
     uint32_t fn_table;     /* void *[TCG_N_FNS] */
     uint32_t helper_table; /* void *: address of an array of the target's helper functions */
     /* from the context pointer */

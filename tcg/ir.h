@@ -81,7 +81,55 @@ enum {
     IR_HELPER_WRITES = 2, /* writes guest registers through the Cpu */
     IR_HELPER_FAULTS = 4, /* may raise a guest exception (cpu_loop_exit) or need the guest PC */
     IR_HELPER_PURE = 8, /* result depends on arguments only, no effect: may be removed or merged */
+    IR_HELPER_FP = 16,  /* computes with the host's floating point (tcg/fp.h) */
 };
+
+/* What a host back end may compute itself instead of calling a helper, with exactly the helper's results and accrued
+ * exceptions (IrHelper.inlined). Values are 64 bits. A single-precision one (IR_FP_SINGLE) has ones in its upper half; one that
+ * has not counts as the canonical NaN. NaN results are canonical. The helper's constant is the rounding mode (IrRound) of those
+ * that round. */
+typedef enum IrFp {
+    IR_FP_NONE,
+    IR_FP_ADD,
+    IR_FP_SUB,
+    IR_FP_MUL,
+    IR_FP_DIV,
+    IR_FP_SQRT,
+    IR_FP_MADD,   /* a * b + c, rounded once */
+    IR_FP_MSUB,   /* a * b - c */
+    IR_FP_NMSUB,  /* -(a * b) + c */
+    IR_FP_NMADD,  /* -(a * b) - c */
+    IR_FP_NARROW, /* double to single */
+    IR_FP_WIDEN,  /* single to double; without IR_FP_SINGLE */
+    IR_FP_TO_W, /* to an integer: clipped, a NaN gives the greatest; the W forms' result is sign-extended */
+    IR_FP_TO_WU,
+    IR_FP_TO_L,
+    IR_FP_TO_LU,
+    IR_FP_FROM_W, /* from an integer, of which the W forms take the low half */
+    IR_FP_FROM_WU,
+    IR_FP_FROM_L,
+    IR_FP_FROM_LU,
+    IR_FP_MIN, /* -0 < +0; one NaN is passed over */
+    IR_FP_MAX,
+    IR_FP_SGNJ,  /* a with the sign of b */
+    IR_FP_SGNJN, /* its opposite */
+    IR_FP_SGNJX, /* the exclusive or of both */
+    IR_FP_EQ,    /* 1 or 0, quiet */
+    IR_FP_LT,    /* signaling: NV for any NaN */
+    IR_FP_LE,
+    IR_FP_LTQ, /* quiet */
+    IR_FP_LEQ,
+    IR_FP_SINGLE = 64 /* flag: single precision */
+} IrFp;
+
+typedef enum IrRound {
+    IR_ROUND_NEAREST,
+    IR_ROUND_ZERO,
+    IR_ROUND_DOWN,
+    IR_ROUND_UP,
+    IR_ROUND_AWAY,       /* to nearest, ties away from zero */
+    IR_ROUND_CURRENT = 7 /* the guest's current one: tcg_fp_set_rounding() */
+} IrRound;
 
 /* A C function that generated code may call: ret fn(Cpu *, args..., uint32_t constant).
  * Every argument is passed as uint64_t (an i32 one is zero-extended), the result is uint64_t. */
@@ -92,6 +140,7 @@ typedef struct IrHelper {
     uint8_t n_args;  /* values, 0-3; the 32-bit constant follows as the last argument */
     uint8_t args[3]; /* IrType */
     uint8_t flags;
+    uint8_t inlined; /* IrFp; IR_FP_NONE: always called */
 } IrHelper;
 
 /* What the tcg needs to know of a guest. */
@@ -191,8 +240,8 @@ bool ir_is_const(const IrBlock *ir, IrVal v, uint64_t *value);
 
 /* ---- Passes (tcg/passes.c), in pipeline order; each leaves a valid block. ---- */
 
-enum { IR_OPT_REGS = 1, IR_OPT_DEAD = 2, IR_OPT_FOLD = 4, IR_OPT_ALL = 7 };
-/* IR_OPT_*: which are on (for bisecting); folding is read by the builder. */
+enum { IR_OPT_REGS = 1, IR_OPT_DEAD = 2, IR_OPT_FOLD = 4, IR_OPT_FP = 8, IR_OPT_ALL = 15 };
+/* IR_OPT_*: which are on (for bisecting); folding is read by the builder, floating point inline by the host back end. */
 extern unsigned ir_opt_mask;
 
 /* Forwards setreg -> getreg and getreg -> getreg within the block, drops a setreg overwritten before anything can see it. */

@@ -62,7 +62,7 @@ static uint32_t fp_mode(const RvCpu *cpu)
     if (!fs || cpu->fs_lazy) {
         return RV_MODE_FS_OFF;
     }
-    return (fs != 3 ? RV_MODE_FS_CLEAN : 0) | (cpu->frm > RV_RM_RMM ? RV_MODE_FRM_BAD : 0);
+    return (fs != 3 ? RV_MODE_FS_CLEAN : 0) | cpu->frm << RV_MODE_FRM_SHIFT;
 }
 
 void rv_cpu_update_mode(RvCpu *cpu)
@@ -157,6 +157,7 @@ static void state_loaded(Cpu *cpu)
 
     rv_pmp_update(rv);
     rv_timer_update(rv);
+    rv_csr_update_rounding(rv);
     rv->mode = NO_MODE;
     rv_cpu_update_mode(rv);
 }
@@ -168,7 +169,8 @@ static void reset(Cpu *cpu)
     log_printf(LOG_RESET, "cpu %u: reset\n", cpu->index);
     memset(rv->x, 0, sizeof(rv->x));
     memset(rv->f, 0, sizeof(rv->f));
-    rv->fflags = rv->frm = rv->insn = 0;
+    rv->frm = rv->insn = 0;
+    tcg_fp_set_flags(&cpu->fp, 0);
     rv->res_valid = 0;
     rv->res_addr = rv->res_value = 0;
     rv->priv = RV_PRIV_M;
@@ -194,7 +196,7 @@ static const StateField state[] = {
     { "halted", offsetof(RvCpu, parent.halted), 1, STATE_BOOL, 0, false, "waits for an interrupt" },
     A(x, 32, STATE_U64, "integer registers"),
     A(f, 32, STATE_U64, "floating-point registers"),
-    F(fflags, STATE_U32, "accrued exceptions"),
+    { "fflags", offsetof(RvCpu, parent.fp.flags), 1, STATE_U32, 0, false, "accrued exceptions" },
     F(frm, STATE_U32, "dynamic rounding mode"),
     F(res_addr, STATE_U64, "reservation: address"),
     F(res_value, STATE_U64, "reservation: value loaded"),

@@ -107,7 +107,6 @@ typedef struct RvCpu {
     Cpu parent;
     uint64_t x[32]; /* x[0] stays 0 */
     uint64_t f[32];
-    uint32_t fflags;   /* RV_FFLAG_* */
     uint32_t frm;      /* 0-7 */
     uint64_t res_addr; /* LR's reservation: virtual address, value loaded */
     uint64_t res_value;

@@ -97,14 +97,20 @@ static void set_fs_dirty(RvCpu *cpu)
     cpu->mstatus |= RV_MSTATUS_FS;
 }
 
+void rv_csr_update_rounding(RvCpu *cpu)
+{
+    tcg_fp_set_rounding(&cpu->parent.fp,
+                        cpu->frm <= IR_ROUND_AWAY ? (IrRound)cpu->frm : IR_ROUND_NEAREST);
+}
+
 static uint64_t read_fflags(RvCpu *cpu, unsigned index)
 {
-    return cpu->fflags & 31;
+    return tcg_fp_flags(&cpu->parent.fp);
 }
 
 static void write_fflags(RvCpu *cpu, unsigned index, uint64_t value)
 {
-    cpu->fflags = value & 31;
+    tcg_fp_set_flags(&cpu->parent.fp, value & 31);
     set_fs_dirty(cpu);
 }
 
@@ -116,18 +122,19 @@ static uint64_t read_frm(RvCpu *cpu, unsigned index)
 static void write_frm(RvCpu *cpu, unsigned index, uint64_t value)
 {
     cpu->frm = value & 7;
+    rv_csr_update_rounding(cpu);
     set_fs_dirty(cpu);
     rv_cpu_update_mode(cpu);
 }
 
 static uint64_t read_fcsr(RvCpu *cpu, unsigned index)
 {
-    return cpu->frm << 5 | (cpu->fflags & 31);
+    return cpu->frm << 5 | read_fflags(cpu, 0);
 }
 
 static void write_fcsr(RvCpu *cpu, unsigned index, uint64_t value)
 {
-    cpu->fflags = value & 31;
+    write_fflags(cpu, 0, value);
     write_frm(cpu, 0, value >> 5);
 }
 

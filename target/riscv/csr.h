@@ -115,6 +115,8 @@ bool rv_csr_peek(RvCpu *cpu, unsigned number, uint64_t *value);
 bool rv_csr_poke(RvCpu *cpu, unsigned number, uint64_t value);
 /* Name of CSR @number of harts with @xlen (32, 64) in @name (at least 16 bytes), or NULL: there is no such register. */
 const char *rv_csr_name(unsigned xlen, unsigned number, char *name);
+/* Makes the host round as frm says, after it changed. What the host cannot, the translator leaves to helpers. */
+void rv_csr_update_rounding(RvCpu *cpu);
 /* mstatus after reset for this hart's XLEN and extensions. */
 uint64_t rv_csr_mstatus_reset(const RvCpu *cpu);
 

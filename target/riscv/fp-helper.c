@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Helpers of the floating-point instructions: fpu.h's pure functions on the hart's fflags, with
- * the insn's rm field resolved. The translator has refused reserved modes, in the insn and
- * (RV_MODE_FRM_BAD) in frm.
+ * Helpers of the floating-point instructions: fpu.h's pure functions on the hart's accrued
+ * exceptions (TcgFp.flags has fflags' bits), with the insn's rm field resolved. The translator has
+ * refused reserved modes, in the insn and in frm (RV_MODE_FRM_MASK).
  */
 #include "target/riscv/cpu.h"
 #include "target/riscv/fpu.h"
 
 static uint32_t *fflags(Cpu *cpu)
 {
-    return &rv_cpu(cpu)->fflags;
+    return &cpu->fp.flags;
 }
 
 /* The rounding mode of rm field @rm; 7: the one in frm. */
@@ -341,4 +341,34 @@ uint64_t rv_helper_fleq_d(Cpu *cpu, uint64_t a, uint64_t b, uint32_t constant)
 uint64_t rv_helper_fltq_d(Cpu *cpu, uint64_t a, uint64_t b, uint32_t constant)
 {
     return rv_fpu_fltq_d(fflags(cpu), a, b);
+}
+
+uint64_t rv_helper_fsgnj_s(Cpu *cpu, uint64_t a, uint64_t b, uint32_t constant)
+{
+    return rv_fpu_fsgnj_s(a, b);
+}
+
+uint64_t rv_helper_fsgnj_d(Cpu *cpu, uint64_t a, uint64_t b, uint32_t constant)
+{
+    return rv_fpu_fsgnj_d(a, b);
+}
+
+uint64_t rv_helper_fsgnjn_s(Cpu *cpu, uint64_t a, uint64_t b, uint32_t constant)
+{
+    return rv_fpu_fsgnjn_s(a, b);
+}
+
+uint64_t rv_helper_fsgnjn_d(Cpu *cpu, uint64_t a, uint64_t b, uint32_t constant)
+{
+    return rv_fpu_fsgnjn_d(a, b);
+}
+
+uint64_t rv_helper_fsgnjx_s(Cpu *cpu, uint64_t a, uint64_t b, uint32_t constant)
+{
+    return rv_fpu_fsgnjx_s(a, b);
+}
+
+uint64_t rv_helper_fsgnjx_d(Cpu *cpu, uint64_t a, uint64_t b, uint32_t constant)
+{
+    return rv_fpu_fsgnjx_d(a, b);
 }

@@ -43,8 +43,8 @@
         IR_I64, IR_I64, IR_VOID \
     }
 
-#define RV_HELPER_ENTRY(number, function, signature, flags) \
-    [number] = { #function, (void (*)(void))function, RV_SIGNATURE_##signature, flags },
+#define RV_HELPER_ENTRY(number, function, signature, flags, inlined) \
+    [number] = { #function, (void (*)(void))function, RV_SIGNATURE_##signature, flags, inlined },
 
 const IrHelper rv_helpers[RV_N_HELPERS] = { RV_HELPERS(RV_HELPER_ENTRY) };
 

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Translation of F, D, Zfhmin and Zfa. Loads, stores, moves and sign injection are inline integer
- * operations; arithmetic is calls of helpers over fpu.h (fp-helper.c).
+ * Translation of F, D, Zfhmin and Zfa. Loads, stores and moves are integer operations; all else is
+ * calls of helpers over fpu.h (fp-helper.c), most of which the host back end does inline.
  *
  * f slots are 64 bits and narrower values are NaN-boxed (D extension, "NaN Boxing of Narrower
- * Values"). t->boxed knows which registers were written with a boxed single in this block, so
- * that their boxes need no test.
+ * Values").
  *
  * mstatus.FS: off in the key makes every insn here illegal. Not yet dirty: an insn that writes f
  * registers or fflags first calls rv_helper_fs_dirty, which changes the mode, and is then
@@ -15,7 +14,6 @@
 #include "target/riscv/translate-priv.h"
 
 static const uint64_t box_s = 0xffffffff00000000, box_h = 0xffffffffffff0000;
-static const uint64_t nan_s = 0xffffffff7fc00000; /* the canonical NaN, boxed */
 
 /* ---- State and rounding mode ---- */
 
@@ -24,10 +22,24 @@ static bool enabled(const RvTrans *t)
     return !(t->mode & RV_MODE_FS_OFF);
 }
 
+static unsigned frm(const RvTrans *t)
+{
+    return (t->mode & RV_MODE_FRM_MASK) >> RV_MODE_FRM_SHIFT;
+}
+
 /* Modes 5 and 6 are reserved; 7 is frm, which may hold a reserved one itself. */
 static bool rounding_legal(const RvTrans *t, const RvInsn *i)
 {
-    return i->rm <= RV_RM_RMM || (i->rm == 7 && !(t->mode & RV_MODE_FRM_BAD));
+    return i->rm <= RV_RM_RMM || (i->rm == 7 && frm(t) <= RV_RM_RMM);
+}
+
+/* What to tell the helper, so that a host back end that does its work finds the host in the right mode: frm's as often as
+ * possible. But the host does not have RMM. */
+static unsigned rounding(const RvTrans *t, const RvInsn *i)
+{
+    unsigned rm = i->rm == 7 ? frm(t) : i->rm;
+
+    return rm == frm(t) && rm != RV_RM_RMM ? 7 : rm;
 }
 
 /* Before FP state is written. True: the block ended, the insn is run again with FS = Dirty. */
@@ -51,32 +63,11 @@ static IrVal get_f(RvTrans *t, unsigned n)
 static void set_f(RvTrans *t, unsigned n, IrVal v)
 {
     ir_setreg(t->ir, RV_REG_F0 + n, v);
-    t->boxed &= ~(1u << n);
-}
-
-/* Writes a boxed single. */
-static void set_s(RvTrans *t, unsigned n, IrVal v)
-{
-    ir_setreg(t->ir, RV_REG_F0 + n, v);
-    t->boxed |= 1u << n;
 }
 
 static IrVal const64(RvTrans *t, uint64_t value)
 {
     return ir_const(t->ir, IR_I64, value);
-}
-
-/* f@n as a boxed single: what is not one counts as the canonical NaN. */
-static IrVal get_s(RvTrans *t, unsigned n)
-{
-    IrVal v = get_f(t, n), top, is_boxed;
-
-    if (t->boxed >> n & 1) {
-        return v;
-    }
-    top = ir_binary(t->ir, IR_SHR, v, const64(t, 32));
-    is_boxed = ir_setcc(t->ir, IR_EQ, top, const64(t, 0xffffffff));
-    return ir_select(t->ir, is_boxed, v, const64(t, nan_s));
 }
 
 /* ---- Loads, stores, moves ---- */
@@ -93,12 +84,7 @@ static bool load_f(RvTrans *t, const RvInsn *i, uint32_t memop, uint64_t box)
         return true;
     }
     v = rv_load(t, IR_I64, i->rs1, i->imm, memop);
-    v = ir_or(t->ir, v, const64(t, box));
-    if (box) {
-        set_s(t, i->rd, v);
-        return true;
-    }
-    set_f(t, i->rd, v);
+    set_f(t, i->rd, ir_or(t->ir, v, const64(t, box)));
     return true;
 }
 
@@ -185,7 +171,7 @@ bool rv_tr_fmv_h_x(RvTrans *t, const RvInsn *i)
     if (left_to_dirty(t)) {
         return true;
     }
-    set_s(t, i->rd, ir_or(t->ir, rv_get_arg(t, i->rs1), const64(t, box_h)));
+    set_f(t, i->rd, ir_or(t->ir, rv_get_arg(t, i->rs1), const64(t, box_h)));
     return true;
 }
 
@@ -197,7 +183,7 @@ bool rv_tr_fmv_w_x(RvTrans *t, const RvInsn *i)
     if (left_to_dirty(t)) {
         return true;
     }
-    set_s(t, i->rd, ir_or(t->ir, rv_get_arg(t, i->rs1), const64(t, box_s)));
+    set_f(t, i->rd, ir_or(t->ir, rv_get_arg(t, i->rs1), const64(t, box_s)));
     return true;
 }
 
@@ -228,120 +214,10 @@ bool rv_tr_fmvp_d_x(RvTrans *t, const RvInsn *i)
     return true;
 }
 
-/* ---- Sign injection: NaNs keep their payload, so these are moves of bits ---- */
-
-typedef enum Sign { SIGN_COPY, SIGN_INVERT, SIGN_XOR } Sign;
-
-/* The magnitude of @a with the sign made of those of @a and @b; @bit: the sign's. */
-static IrVal inject(RvTrans *t, IrVal a, IrVal b, Sign sign, uint64_t bit)
-{
-    IrVal mask = const64(t, bit);
-
-    if (sign == SIGN_XOR) {
-        return ir_xor(t->ir, a, ir_and(t->ir, b, mask));
-    }
-    if (sign == SIGN_INVERT) {
-        b = ir_not(t->ir, b);
-    }
-    return ir_or(t->ir, ir_and(t->ir, a, const64(t, ~bit)), ir_and(t->ir, b, mask));
-}
-
-/* The same with b = a: move, negate, absolute value. */
-static IrVal inject_same(RvTrans *t, IrVal a, Sign sign, uint64_t bit)
-{
-    switch (sign) {
-    case SIGN_COPY:
-        return a;
-    case SIGN_INVERT:
-        return ir_xor(t->ir, a, const64(t, bit));
-    default:
-        return ir_and(t->ir, a, const64(t, ~bit));
-    }
-}
-
-static bool sign_s(RvTrans *t, const RvInsn *i, Sign sign)
-{
-    IrVal a;
-
-    if (!enabled(t)) {
-        return false;
-    }
-    if (left_to_dirty(t)) {
-        return true;
-    }
-    a = get_s(t, i->rs1);
-    if (i->rs1 == i->rs2) {
-        a = inject_same(t, a, sign, 1ull << 31);
-    } else {
-        a = inject(t, a, get_s(t, i->rs2), sign, 1ull << 31);
-    }
-    set_s(t, i->rd, a);
-    return true;
-}
-
-static bool sign_d(RvTrans *t, const RvInsn *i, Sign sign)
-{
-    IrVal a;
-
-    if (!enabled(t)) {
-        return false;
-    }
-    if (left_to_dirty(t)) {
-        return true;
-    }
-    a = get_f(t, i->rs1);
-    if (i->rs1 == i->rs2) {
-        a = inject_same(t, a, sign, 1ull << 63);
-    } else {
-        a = inject(t, a, get_f(t, i->rs2), sign, 1ull << 63);
-    }
-    set_f(t, i->rd, a);
-    return true;
-}
-
-bool rv_tr_fsgnj_s(RvTrans *t, const RvInsn *i)
-{
-    return sign_s(t, i, SIGN_COPY);
-}
-
-bool rv_tr_fsgnj_d(RvTrans *t, const RvInsn *i)
-{
-    return sign_d(t, i, SIGN_COPY);
-}
-
-bool rv_tr_fsgnjn_s(RvTrans *t, const RvInsn *i)
-{
-    return sign_s(t, i, SIGN_INVERT);
-}
-
-bool rv_tr_fsgnjn_d(RvTrans *t, const RvInsn *i)
-{
-    return sign_d(t, i, SIGN_INVERT);
-}
-
-bool rv_tr_fsgnjx_s(RvTrans *t, const RvInsn *i)
-{
-    return sign_s(t, i, SIGN_XOR);
-}
-
-bool rv_tr_fsgnjx_d(RvTrans *t, const RvInsn *i)
-{
-    return sign_d(t, i, SIGN_XOR);
-}
-
-/* ---- Shapes of the helper calls; @single: the result is a boxed single ---- */
-
-static void set_fp(RvTrans *t, unsigned n, IrVal v, bool single)
-{
-    if (single) {
-        set_s(t, n, v);
-    } else {
-        set_f(t, n, v);
-    }
-}
+/* ---- Shapes of the helper calls ---- */
 
 /* fd = helper(fs1, fs2) rounded by rm. */
-static bool arith2(RvTrans *t, const RvInsn *i, unsigned helper, bool single)
+static bool arith2(RvTrans *t, const RvInsn *i, unsigned helper)
 {
     IrVal a;
 
@@ -352,24 +228,26 @@ static bool arith2(RvTrans *t, const RvInsn *i, unsigned helper, bool single)
         return true;
     }
     a = get_f(t, i->rs1);
-    set_fp(t, i->rd, ir_call(t->ir, helper, a, get_f(t, i->rs2), IR_NONE, i->rm), single);
+    set_f(t, i->rd, ir_call(t->ir, helper, a, get_f(t, i->rs2), IR_NONE, rounding(t, i)));
     return true;
 }
 
 /* fd = helper(fs1) rounded by rm. */
-static bool arith1(RvTrans *t, const RvInsn *i, unsigned helper, bool single)
+static bool arith1(RvTrans *t, const RvInsn *i, unsigned helper)
 {
     if (!enabled(t) || !rounding_legal(t, i)) {
         return false;
     }
     if (!left_to_dirty(t)) {
-        set_fp(t, i->rd, ir_call(t->ir, helper, get_f(t, i->rs1), IR_NONE, IR_NONE, i->rm), single);
+        IrVal a = get_f(t, i->rs1);
+
+        set_f(t, i->rd, ir_call(t->ir, helper, a, IR_NONE, IR_NONE, rounding(t, i)));
     }
     return true;
 }
 
 /* fd = helper(fs1, fs2, fs3) rounded by rm. */
-static bool arith3(RvTrans *t, const RvInsn *i, unsigned helper, bool single)
+static bool arith3(RvTrans *t, const RvInsn *i, unsigned helper)
 {
     IrVal a, b;
 
@@ -381,12 +259,12 @@ static bool arith3(RvTrans *t, const RvInsn *i, unsigned helper, bool single)
     }
     a = get_f(t, i->rs1);
     b = get_f(t, i->rs2);
-    set_fp(t, i->rd, ir_call(t->ir, helper, a, b, get_f(t, i->rs3), i->rm), single);
+    set_f(t, i->rd, ir_call(t->ir, helper, a, b, get_f(t, i->rs3), rounding(t, i)));
     return true;
 }
 
 /* fd = helper(fs1, fs2), no rounding mode. */
-static bool select2(RvTrans *t, const RvInsn *i, unsigned helper, bool single)
+static bool select2(RvTrans *t, const RvInsn *i, unsigned helper)
 {
     IrVal a;
 
@@ -397,7 +275,7 @@ static bool select2(RvTrans *t, const RvInsn *i, unsigned helper, bool single)
         return true;
     }
     a = get_f(t, i->rs1);
-    set_fp(t, i->rd, ir_call(t->ir, helper, a, get_f(t, i->rs2), IR_NONE, 0), single);
+    set_f(t, i->rd, ir_call(t->ir, helper, a, get_f(t, i->rs2), IR_NONE, 0));
     return true;
 }
 
@@ -424,13 +302,16 @@ static bool to_int(RvTrans *t, const RvInsn *i, unsigned helper)
         return false;
     }
     if (!left_to_dirty(t)) {
-        rv_set_result(t, i->rd, ir_call(t->ir, helper, get_f(t, i->rs1), IR_NONE, IR_NONE, i->rm));
+        /* Truncation, which C programs mean, has instructions of its own on most hosts. */
+        unsigned rm = i->rm == RV_RM_RTZ ? RV_RM_RTZ : rounding(t, i);
+
+        rv_set_result(t, i->rd, ir_call(t->ir, helper, get_f(t, i->rs1), IR_NONE, IR_NONE, rm));
     }
     return true;
 }
 
 /* fd = helper(rs1) rounded by rm. */
-static bool from_int(RvTrans *t, const RvInsn *i, unsigned helper, bool single)
+static bool from_int(RvTrans *t, const RvInsn *i, unsigned helper)
 {
     IrVal x;
 
@@ -439,161 +320,202 @@ static bool from_int(RvTrans *t, const RvInsn *i, unsigned helper, bool single)
     }
     if (!left_to_dirty(t)) {
         x = rv_get_arg(t, i->rs1);
-        set_fp(t, i->rd, ir_call(t->ir, helper, x, IR_NONE, IR_NONE, i->rm), single);
+        set_f(t, i->rd, ir_call(t->ir, helper, x, IR_NONE, IR_NONE, rounding(t, i)));
     }
     return true;
+}
+
+/* ---- Sign injection: NaNs keep their payload ---- */
+
+bool rv_tr_fsgnj_s(RvTrans *t, const RvInsn *i)
+{
+    return select2(t, i, RV_HELPER_FSGNJ_S);
+}
+
+bool rv_tr_fsgnjn_s(RvTrans *t, const RvInsn *i)
+{
+    return select2(t, i, RV_HELPER_FSGNJN_S);
+}
+
+bool rv_tr_fsgnjx_s(RvTrans *t, const RvInsn *i)
+{
+    return select2(t, i, RV_HELPER_FSGNJX_S);
+}
+
+bool rv_tr_fsgnj_d(RvTrans *t, const RvInsn *i)
+{
+    if (i->rs1 != i->rs2) {
+        return select2(t, i, RV_HELPER_FSGNJ_D);
+    }
+    if (!enabled(t)) {
+        return false;
+    }
+    if (!left_to_dirty(t)) { /* fmv.d */
+        set_f(t, i->rd, get_f(t, i->rs1));
+    }
+    return true;
+}
+
+bool rv_tr_fsgnjn_d(RvTrans *t, const RvInsn *i)
+{
+    return select2(t, i, RV_HELPER_FSGNJN_D);
+}
+
+bool rv_tr_fsgnjx_d(RvTrans *t, const RvInsn *i)
+{
+    return select2(t, i, RV_HELPER_FSGNJX_D);
 }
 
 /* ---- Arithmetic ---- */
 
 bool rv_tr_fadd_s(RvTrans *t, const RvInsn *i)
 {
-    return arith2(t, i, RV_HELPER_FADD_S, true);
+    return arith2(t, i, RV_HELPER_FADD_S);
 }
 
 bool rv_tr_fsub_s(RvTrans *t, const RvInsn *i)
 {
-    return arith2(t, i, RV_HELPER_FSUB_S, true);
+    return arith2(t, i, RV_HELPER_FSUB_S);
 }
 
 bool rv_tr_fmul_s(RvTrans *t, const RvInsn *i)
 {
-    return arith2(t, i, RV_HELPER_FMUL_S, true);
+    return arith2(t, i, RV_HELPER_FMUL_S);
 }
 
 bool rv_tr_fdiv_s(RvTrans *t, const RvInsn *i)
 {
-    return arith2(t, i, RV_HELPER_FDIV_S, true);
+    return arith2(t, i, RV_HELPER_FDIV_S);
 }
 
 bool rv_tr_fsqrt_s(RvTrans *t, const RvInsn *i)
 {
-    return arith1(t, i, RV_HELPER_FSQRT_S, true);
+    return arith1(t, i, RV_HELPER_FSQRT_S);
 }
 
 bool rv_tr_fmadd_s(RvTrans *t, const RvInsn *i)
 {
-    return arith3(t, i, RV_HELPER_FMADD_S, true);
+    return arith3(t, i, RV_HELPER_FMADD_S);
 }
 
 bool rv_tr_fmsub_s(RvTrans *t, const RvInsn *i)
 {
-    return arith3(t, i, RV_HELPER_FMSUB_S, true);
+    return arith3(t, i, RV_HELPER_FMSUB_S);
 }
 
 bool rv_tr_fnmsub_s(RvTrans *t, const RvInsn *i)
 {
-    return arith3(t, i, RV_HELPER_FNMSUB_S, true);
+    return arith3(t, i, RV_HELPER_FNMSUB_S);
 }
 
 bool rv_tr_fnmadd_s(RvTrans *t, const RvInsn *i)
 {
-    return arith3(t, i, RV_HELPER_FNMADD_S, true);
+    return arith3(t, i, RV_HELPER_FNMADD_S);
 }
 
 bool rv_tr_fmin_s(RvTrans *t, const RvInsn *i)
 {
-    return select2(t, i, RV_HELPER_FMIN_S, true);
+    return select2(t, i, RV_HELPER_FMIN_S);
 }
 
 bool rv_tr_fmax_s(RvTrans *t, const RvInsn *i)
 {
-    return select2(t, i, RV_HELPER_FMAX_S, true);
+    return select2(t, i, RV_HELPER_FMAX_S);
 }
 
 bool rv_tr_fminm_s(RvTrans *t, const RvInsn *i)
 {
-    return select2(t, i, RV_HELPER_FMINM_S, true);
+    return select2(t, i, RV_HELPER_FMINM_S);
 }
 
 bool rv_tr_fmaxm_s(RvTrans *t, const RvInsn *i)
 {
-    return select2(t, i, RV_HELPER_FMAXM_S, true);
+    return select2(t, i, RV_HELPER_FMAXM_S);
 }
 
 bool rv_tr_fround_s(RvTrans *t, const RvInsn *i)
 {
-    return arith1(t, i, RV_HELPER_FROUND_S, true);
+    return arith1(t, i, RV_HELPER_FROUND_S);
 }
 
 bool rv_tr_froundnx_s(RvTrans *t, const RvInsn *i)
 {
-    return arith1(t, i, RV_HELPER_FROUNDNX_S, true);
+    return arith1(t, i, RV_HELPER_FROUNDNX_S);
 }
 
 bool rv_tr_fadd_d(RvTrans *t, const RvInsn *i)
 {
-    return arith2(t, i, RV_HELPER_FADD_D, false);
+    return arith2(t, i, RV_HELPER_FADD_D);
 }
 
 bool rv_tr_fsub_d(RvTrans *t, const RvInsn *i)
 {
-    return arith2(t, i, RV_HELPER_FSUB_D, false);
+    return arith2(t, i, RV_HELPER_FSUB_D);
 }
 
 bool rv_tr_fmul_d(RvTrans *t, const RvInsn *i)
 {
-    return arith2(t, i, RV_HELPER_FMUL_D, false);
+    return arith2(t, i, RV_HELPER_FMUL_D);
 }
 
 bool rv_tr_fdiv_d(RvTrans *t, const RvInsn *i)
 {
-    return arith2(t, i, RV_HELPER_FDIV_D, false);
+    return arith2(t, i, RV_HELPER_FDIV_D);
 }
 
 bool rv_tr_fsqrt_d(RvTrans *t, const RvInsn *i)
 {
-    return arith1(t, i, RV_HELPER_FSQRT_D, false);
+    return arith1(t, i, RV_HELPER_FSQRT_D);
 }
 
 bool rv_tr_fmadd_d(RvTrans *t, const RvInsn *i)
 {
-    return arith3(t, i, RV_HELPER_FMADD_D, false);
+    return arith3(t, i, RV_HELPER_FMADD_D);
 }
 
 bool rv_tr_fmsub_d(RvTrans *t, const RvInsn *i)
 {
-    return arith3(t, i, RV_HELPER_FMSUB_D, false);
+    return arith3(t, i, RV_HELPER_FMSUB_D);
 }
 
 bool rv_tr_fnmsub_d(RvTrans *t, const RvInsn *i)
 {
-    return arith3(t, i, RV_HELPER_FNMSUB_D, false);
+    return arith3(t, i, RV_HELPER_FNMSUB_D);
 }
 
 bool rv_tr_fnmadd_d(RvTrans *t, const RvInsn *i)
 {
-    return arith3(t, i, RV_HELPER_FNMADD_D, false);
+    return arith3(t, i, RV_HELPER_FNMADD_D);
 }
 
 bool rv_tr_fmin_d(RvTrans *t, const RvInsn *i)
 {
-    return select2(t, i, RV_HELPER_FMIN_D, false);
+    return select2(t, i, RV_HELPER_FMIN_D);
 }
 
 bool rv_tr_fmax_d(RvTrans *t, const RvInsn *i)
 {
-    return select2(t, i, RV_HELPER_FMAX_D, false);
+    return select2(t, i, RV_HELPER_FMAX_D);
 }
 
 bool rv_tr_fminm_d(RvTrans *t, const RvInsn *i)
 {
-    return select2(t, i, RV_HELPER_FMINM_D, false);
+    return select2(t, i, RV_HELPER_FMINM_D);
 }
 
 bool rv_tr_fmaxm_d(RvTrans *t, const RvInsn *i)
 {
-    return select2(t, i, RV_HELPER_FMAXM_D, false);
+    return select2(t, i, RV_HELPER_FMAXM_D);
 }
 
 bool rv_tr_fround_d(RvTrans *t, const RvInsn *i)
 {
-    return arith1(t, i, RV_HELPER_FROUND_D, false);
+    return arith1(t, i, RV_HELPER_FROUND_D);
 }
 
 bool rv_tr_froundnx_d(RvTrans *t, const RvInsn *i)
 {
-    return arith1(t, i, RV_HELPER_FROUNDNX_D, false);
+    return arith1(t, i, RV_HELPER_FROUNDNX_D);
 }
 
 /* ---- Comparison and classification ---- */
@@ -692,22 +614,22 @@ bool rv_tr_fcvt_lu_s(RvTrans *t, const RvInsn *i)
 
 bool rv_tr_fcvt_s_w(RvTrans *t, const RvInsn *i)
 {
-    return from_int(t, i, RV_HELPER_FCVT_S_W, true);
+    return from_int(t, i, RV_HELPER_FCVT_S_W);
 }
 
 bool rv_tr_fcvt_s_wu(RvTrans *t, const RvInsn *i)
 {
-    return from_int(t, i, RV_HELPER_FCVT_S_WU, true);
+    return from_int(t, i, RV_HELPER_FCVT_S_WU);
 }
 
 bool rv_tr_fcvt_s_l(RvTrans *t, const RvInsn *i)
 {
-    return from_int(t, i, RV_HELPER_FCVT_S_L, true);
+    return from_int(t, i, RV_HELPER_FCVT_S_L);
 }
 
 bool rv_tr_fcvt_s_lu(RvTrans *t, const RvInsn *i)
 {
-    return from_int(t, i, RV_HELPER_FCVT_S_LU, true);
+    return from_int(t, i, RV_HELPER_FCVT_S_LU);
 }
 
 bool rv_tr_fcvt_w_d(RvTrans *t, const RvInsn *i)
@@ -732,52 +654,52 @@ bool rv_tr_fcvt_lu_d(RvTrans *t, const RvInsn *i)
 
 bool rv_tr_fcvt_d_w(RvTrans *t, const RvInsn *i)
 {
-    return from_int(t, i, RV_HELPER_FCVT_D_W, false);
+    return from_int(t, i, RV_HELPER_FCVT_D_W);
 }
 
 bool rv_tr_fcvt_d_wu(RvTrans *t, const RvInsn *i)
 {
-    return from_int(t, i, RV_HELPER_FCVT_D_WU, false);
+    return from_int(t, i, RV_HELPER_FCVT_D_WU);
 }
 
 bool rv_tr_fcvt_d_l(RvTrans *t, const RvInsn *i)
 {
-    return from_int(t, i, RV_HELPER_FCVT_D_L, false);
+    return from_int(t, i, RV_HELPER_FCVT_D_L);
 }
 
 bool rv_tr_fcvt_d_lu(RvTrans *t, const RvInsn *i)
 {
-    return from_int(t, i, RV_HELPER_FCVT_D_LU, false);
+    return from_int(t, i, RV_HELPER_FCVT_D_LU);
 }
 
 bool rv_tr_fcvt_s_d(RvTrans *t, const RvInsn *i)
 {
-    return arith1(t, i, RV_HELPER_FCVT_S_D, true);
+    return arith1(t, i, RV_HELPER_FCVT_S_D);
 }
 
 bool rv_tr_fcvt_d_s(RvTrans *t, const RvInsn *i)
 {
-    return arith1(t, i, RV_HELPER_FCVT_D_S, false);
+    return arith1(t, i, RV_HELPER_FCVT_D_S);
 }
 
 bool rv_tr_fcvt_s_h(RvTrans *t, const RvInsn *i)
 {
-    return arith1(t, i, RV_HELPER_FCVT_S_H, true);
+    return arith1(t, i, RV_HELPER_FCVT_S_H);
 }
 
 bool rv_tr_fcvt_d_h(RvTrans *t, const RvInsn *i)
 {
-    return arith1(t, i, RV_HELPER_FCVT_D_H, false);
+    return arith1(t, i, RV_HELPER_FCVT_D_H);
 }
 
 bool rv_tr_fcvt_h_s(RvTrans *t, const RvInsn *i)
 {
-    return arith1(t, i, RV_HELPER_FCVT_H_S, true);
+    return arith1(t, i, RV_HELPER_FCVT_H_S);
 }
 
 bool rv_tr_fcvt_h_d(RvTrans *t, const RvInsn *i)
 {
-    return arith1(t, i, RV_HELPER_FCVT_H_D, true);
+    return arith1(t, i, RV_HELPER_FCVT_H_D);
 }
 
 bool rv_tr_fcvtmod_w_d(RvTrans *t, const RvInsn *i)
@@ -801,7 +723,7 @@ bool rv_tr_fli_s(RvTrans *t, const RvInsn *i)
         return false;
     }
     if (!left_to_dirty(t)) {
-        set_s(t, i->rd, const64(t, rv_fpu_fli_s(i->uimm)));
+        set_f(t, i->rd, const64(t, rv_fpu_fli_s(i->uimm)));
     }
     return true;
 }

@@ -329,7 +329,7 @@ static void init(RvTrans *t, IrBlock *ir, const BlockKey *key)
     t->exts |= RV_EXT_BIT(is_32 ? RV_EXT_RV32 : RV_EXT_RV64);
     t->next = (int32_t)(key->phys & 4095);
     t->ended = false;
-    t->boxed = t->constant = t->pcrel = 0;
+    t->constant = t->pcrel = 0;
 }
 
 void rv_translate(IrBlock *ir, const BlockKey *key, CodeReader *reader, unsigned max_insns)

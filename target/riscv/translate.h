@@ -19,8 +19,9 @@ enum {
     RV_MODE_XLEN32 = 1 << 0,   /* the current XLEN is 32 */
     RV_MODE_FS_OFF = 1 << 1,   /* mstatus.FS = 0: FP instructions are illegal */
     RV_MODE_FS_CLEAN = 1 << 2, /* FS is not Dirty yet: writes of FP state call rv_helper_fs_dirty */
-    RV_MODE_FRM_BAD = 1 << 3,  /* fcsr.frm is 5 to 7: a dynamic rounding mode is illegal */
-    RV_MODE_EXT_SHIFT = 8,     /* 8 bits: index of the extension set */
+    RV_MODE_FRM_SHIFT = 3,     /* 3 bits: fcsr.frm, while FS is not off */
+    RV_MODE_FRM_MASK = 7 << RV_MODE_FRM_SHIFT,
+    RV_MODE_EXT_SHIFT = 8, /* 8 bits: index of the extension set */
     RV_MODE_EXT_MASK = 0xff << RV_MODE_EXT_SHIFT,
 };
 

@@ -19,7 +19,7 @@ static bool remade(const TcgCompiler *c, IrVal v)
 
 static bool is_temp(int reg)
 {
-    return X86_TEMPS >> reg & 1;
+    return !x86_is_pin(reg);
 }
 
 void x86_alloc_begin(TcgCompiler *c)
@@ -27,7 +27,7 @@ void x86_alloc_begin(TcgCompiler *c)
     /* IR_NONE is all ones. */
     memset(c->in_reg, 0xff, sizeof(c->in_reg));
     memset(c->in_slot, 0xff, c->abi->target->n_regs * sizeof(*c->in_slot));
-    c->free = X86_TEMPS;
+    c->free = X86_TEMPS | X86_TEMPS_X;
     c->locked = 0;
     c->spills_free = ~0ull;
     c->keep_flags = false;
@@ -89,7 +89,11 @@ static void spill(TcgCompiler *c, IrVal v)
     c->spills_free &= c->spills_free - 1;
     val->spill = (int8_t)n;
     val->home = (int32_t)(c->abi->spill + 8 * n);
-    x86_rm(&c->as, X86_MOV_MR | X86_W, val->reg, x86_cpu((uint32_t)val->home));
+    if (x86_is_xmm(val->reg)) {
+        x86_xmm_store(c, val->reg, x86_cpu((uint32_t)val->home), false);
+    } else {
+        x86_rm(&c->as, X86_MOV_MR | X86_W, val->reg, x86_cpu((uint32_t)val->home));
+    }
 }
 
 static bool has_copy(const TcgCompiler *c, IrVal v)
@@ -110,13 +114,13 @@ static void evict(TcgCompiler *c, int reg)
     }
 }
 
-/* The temporary that costs least to empty: one whose values are in memory too, then one that is needed until latest. */
-static int victim(const TcgCompiler *c)
+/* The temporary of @class that costs least to empty: one whose values are in memory too, then one that is needed until latest. */
+static int victim(const TcgCompiler *c, uint32_t class)
 {
     int best = X86_NO_REG;
     unsigned best_score = 0;
 
-    for (uint32_t m = X86_TEMPS & ~c->locked; m; m &= m - 1) {
+    for (uint32_t m = class & ~c->locked; m; m &= m - 1) {
         int reg = __builtin_ctz(m);
         unsigned score = 1;
         bool free_of_cost = true;
@@ -136,7 +140,7 @@ static int victim(const TcgCompiler *c)
 
 int x86_temp(TcgCompiler *c)
 {
-    uint32_t m = c->free & ~c->locked, spare = m & ~c->kept_regs;
+    uint32_t m = c->free & X86_TEMPS & ~c->locked, spare = m & ~c->kept_regs;
     int reg;
 
     if (spare) {
@@ -145,8 +149,21 @@ int x86_temp(TcgCompiler *c)
         reg = 31 - __builtin_clz(m);
         x86_forget_translation(c, reg);
     } else {
-        reg = victim(c);
+        reg = victim(c, X86_TEMPS);
         g_assert(reg >= 0);
+        evict(c, reg);
+    }
+    c->locked |= 1u << reg;
+    return reg;
+}
+
+int x86_temp_x(TcgCompiler *c)
+{
+    uint32_t m = c->free & X86_TEMPS_X & ~c->locked;
+    int reg = m ? __builtin_ctz(m) : victim(c, X86_TEMPS_X);
+
+    g_assert(reg >= 0);
+    if (!m) {
         evict(c, reg);
     }
     c->locked |= 1u << reg;
@@ -160,7 +177,7 @@ void x86_claim(TcgCompiler *c, int reg)
         x86_forget_translation(c, reg);
     }
     if (c->in_reg[reg] != IR_NONE) {
-        if (c->free & ~c->locked) {
+        if (c->free & X86_TEMPS & ~c->locked) {
             int to = x86_temp(c);
 
             x86_mov_rr(&c->as, to, reg);
@@ -172,9 +189,9 @@ void x86_claim(TcgCompiler *c, int reg)
     }
 }
 
-void x86_save_temps(TcgCompiler *c)
+void x86_save_temps(TcgCompiler *c, uint32_t which)
 {
-    for (uint32_t m = X86_TEMPS & ~c->free; m; m &= m - 1) {
+    for (uint32_t m = which & ~c->free; m; m &= m - 1) {
         for (IrVal v = c->in_reg[__builtin_ctz(m)]; v != IR_NONE; v = c->vals[v].reg_next) {
             if (c->vals[v].last > c->at && !has_copy(c, v)) {
                 spill(c, v);
@@ -183,10 +200,10 @@ void x86_save_temps(TcgCompiler *c)
     }
 }
 
-void x86_drop_temps(TcgCompiler *c)
+void x86_drop_temps(TcgCompiler *c, uint32_t which)
 {
     x86_forget_translations(c);
-    for (uint32_t m = X86_TEMPS & ~c->free; m; m &= m - 1) {
+    for (uint32_t m = which & ~c->free; m; m &= m - 1) {
         int reg = __builtin_ctz(m);
 
         while (c->in_reg[reg] != IR_NONE) {
@@ -222,7 +239,9 @@ void x86_load_to(TcgCompiler *c, int reg, IrVal v)
     const IrInsn *in = &c->insns[v];
     X86Val *val = &c->vals[v];
 
-    if (val->reg >= 0) {
+    if (x86_is_xmm(val->reg)) {
+        x86_xmm_to_reg(c, reg, val->reg);
+    } else if (val->reg >= 0) {
         x86_mov_rr(&c->as, reg, val->reg);
     } else if (in->op == IR_CONST) {
         if (in->imm || c->keep_flags) {
@@ -241,7 +260,11 @@ int x86_use(TcgCompiler *c, IrVal v)
 {
     int reg = c->vals[v].reg;
 
-    if (reg < 0) {
+    if (x86_is_xmm(reg)) {
+        c->locked |= 1u << reg;
+        reg = x86_temp(c);
+        x86_load_to(c, reg, v);
+    } else if (reg < 0) {
         reg = x86_temp(c);
         x86_load_to(c, reg, v);
         attach(c, v, reg);
@@ -257,10 +280,47 @@ X86Rm x86_use_rm(TcgCompiler *c, IrVal v)
 {
     X86Val *val = &c->vals[v];
 
-    if (val->reg < 0 && val->home && (val->last <= c->at || !(c->free & ~c->locked))) {
+    if (val->reg < 0 && val->home && (val->last <= c->at || !(c->free & X86_TEMPS & ~c->locked))) {
         return (X86Rm){ X86_NO_REG, val->home };
     }
     return (X86Rm){ x86_use(c, v), 0 };
+}
+
+int x86_use_x(TcgCompiler *c, IrVal v)
+{
+    const X86Val *val = &c->vals[v];
+    int reg = val->reg, x;
+
+    if (x86_is_xmm(reg)) {
+        c->locked |= 1u << reg;
+        return reg;
+    }
+    if (reg >= 0) {
+        c->locked |= 1u << reg;
+    }
+    x = x86_temp_x(c);
+    if (reg < 0 && val->home) {
+        x86_xmm_load(c, x, x86_cpu((uint32_t)val->home), false);
+        attach(c, v, x);
+        return x;
+    }
+    x86_reg_to_xmm(c, x, x86_use(c, v));
+    return x;
+}
+
+X86Rm x86_use_x_rm(TcgCompiler *c, IrVal v)
+{
+    const X86Val *val = &c->vals[v];
+
+    if (val->reg < 0 && val->home && val->last <= c->at) {
+        return (X86Rm){ X86_NO_REG, val->home };
+    }
+    return (X86Rm){ x86_use_x(c, v), 0 };
+}
+
+int x86_dest_x(TcgCompiler *c, int prefer)
+{
+    return x86_is_xmm(prefer) && x86_reg_dies(c, prefer) ? prefer : x86_temp_x(c);
 }
 
 bool x86_imm(const TcgCompiler *c, IrVal v, IrType type, int32_t *imm)
@@ -301,7 +361,7 @@ bool x86_in_place(const TcgCompiler *c, IrVal v)
     int reg = c->vals[v].reg;
     int hint = usable_hint(c);
 
-    if (reg < 0) {
+    if (reg < 0 || x86_is_xmm(reg)) {
         return false;
     }
     return hint >= 0 ? reg == hint : is_temp(reg) && x86_reg_dies(c, reg);
@@ -314,7 +374,8 @@ int x86_dest_not(TcgCompiler *c, int prefer, uint32_t mask)
     if (hint >= 0 && !(mask >> hint & 1)) {
         return hint;
     }
-    if (prefer >= 0 && !(mask >> prefer & 1) && is_temp(prefer) && x86_reg_dies(c, prefer)) {
+    if (prefer >= 0 && !x86_is_xmm(prefer) && !(mask >> prefer & 1) && is_temp(prefer) &&
+        x86_reg_dies(c, prefer)) {
         return prefer;
     }
     c->locked |= mask;
@@ -398,9 +459,11 @@ void x86_alias(TcgCompiler *c, IrVal v)
                    (IrVal)c->at); /* its low half: the host is little endian */
         return;
     }
-    x86_use(c, v);
+    if (val->reg < 0) {
+        x86_use(c, v);
+    }
     attach(c, (IrVal)c->at, val->reg);
-    c->vals[c->at].flags |= val->flags & X86_VAL_ZEXT;
+    c->vals[c->at].flags |= val->flags & (X86_VAL_ZEXT | X86_VAL_BOXED);
 }
 
 void x86_getreg(TcgCompiler *c, unsigned guest)
@@ -423,7 +486,7 @@ static void vacate_pin(TcgCompiler *c, int reg, IrVal keep)
         if (v == keep) {
             continue;
         }
-        if (!has_copy(c, v) && to < 0 && (c->free & ~c->locked)) {
+        if (!has_copy(c, v) && to < 0 && (c->free & X86_TEMPS & ~c->locked)) {
             to = x86_temp(c);
             x86_mov_rr(&c->as, to, reg);
         } else if (!has_copy(c, v) && to < 0) {
@@ -448,7 +511,11 @@ static void vacate_slot(TcgCompiler *c, unsigned guest, IrVal keep)
             continue;
         }
         if (val->reg < 0) {
-            x86_use(c, v);
+            if (val->flags & X86_VAL_X) {
+                x86_use_x(c, v);
+            } else {
+                x86_use(c, v);
+            }
         }
         val->home = 0;
         c->locked &= ~(1u << val->reg);
@@ -465,7 +532,7 @@ static void setreg_pinned(TcgCompiler *c, int pin, IrVal v)
     }
     vacate_pin(c, pin, IR_NONE);
     x86_load_to(c, pin, v);
-    if (val->last > c->at && (val->reg < 0 || is_temp(val->reg))) {
+    if (val->last > c->at && (val->reg < 0 || X86_TEMPS >> val->reg & 1)) {
         if (val->reg >= 0) {
             detach(c, v);
         }
@@ -488,9 +555,15 @@ static void setreg_slot(TcgCompiler *c, unsigned guest, IrVal v, IrType type)
         x86_put32(&c->as, (uint32_t)imm);
         return;
     }
-    x86_use(c, v);
-    vacate_slot(c, guest, v);
-    x86_rm(&c->as, X86_MOV_MR | x86_w(type), x86_use(c, v), slot);
+    if (x86_is_xmm(val->reg)) {
+        c->locked |= 1u << val->reg;
+        vacate_slot(c, guest, v);
+        x86_xmm_store(c, val->reg, slot, type == IR_I32);
+    } else {
+        x86_use(c, v);
+        vacate_slot(c, guest, v);
+        x86_rm(&c->as, X86_MOV_MR | x86_w(type), x86_use(c, v), slot);
+    }
     if (!val->home && val->last > c->at && !remade(c, v)) {
         chain_slot(c, guest, v);
     }

@@ -190,7 +190,7 @@ static int emit_clmul_loop(TcgCompiler *c, const IrInsn *in)
 
 int x86_emit_clmul(TcgCompiler *c, const IrInsn *in)
 {
-    int ra, rb, d;
+    int ra, rb, d, xa, xb;
 
     if (!(c->features & X86_FEAT_PCLMUL)) {
         return emit_clmul_loop(c, in);
@@ -198,15 +198,17 @@ int x86_emit_clmul(TcgCompiler *c, const IrInsn *in)
     ra = x86_use(c, in->a);
     rb = x86_use(c, in->b);
     d = x86_dest(c, ra);
-    x86_rr(&c->as, X86_MOVQ_X, 0, ra);
-    x86_rr(&c->as, X86_MOVQ_X, 1, rb);
-    x86_rr(&c->as, X86_PCLMUL, 0, 1);
+    xa = x86_temp_x(c);
+    xb = x86_temp_x(c);
+    x86_reg_to_xmm(c, xa, ra);
+    x86_reg_to_xmm(c, xb, rb);
+    x86_rr(&c->as, X86_PCLMUL, x86_xmm(xa), x86_xmm(xb));
     x86_put8(&c->as, 0);
     if (in->op == IR_CLMULH) {
-        x86_rr(&c->as, X86_PSRLDQ, 3, 0);
+        x86_rr(&c->as, X86_PSRLDQ, 3, x86_xmm(xa));
         x86_put8(&c->as, 8);
     }
-    x86_rr(&c->as, X86_MOVQ_R, 0, d);
+    x86_xmm_to_reg(c, d, xa);
     return d;
 }
 

@@ -78,7 +78,7 @@ static void move_args(TcgCompiler *c, const IrHelper *helper, const IrVal args[N
     bool in_reg[N_ARGS_MAX];
 
     for (unsigned i = 0; i < m.n; i++) {
-        m.from[i] = c->vals[args[i]].reg;
+        m.from[i] = x86_is_xmm(c->vals[args[i]].reg) ? X86_NO_REG : c->vals[args[i]].reg;
         in_reg[i] = m.from[i] >= 0;
     }
     while (move_one(c, &m)) {}
@@ -96,15 +96,21 @@ static int emit_call_straight(TcgCompiler *c, const IrInsn *in, const IrHelper *
     const IrVal args[N_ARGS_MAX] = { in->a, in->b, in->c };
     uint32_t kept = c->pinned & CALLER_SAVED;
 
-    x86_save_temps(c);
+    x86_save_temps(c, X86_TEMPS | X86_TEMPS_X);
     c->locked |= X86_TEMPS; /* nothing may be loaded but to where it is wanted */
     x86_move_pins(&c->as, c->abi->target, c->guest_of, kept, X86_MOV_MR);
     move_args(c, helper, args);
     x86_mov_ri(&c->as, arg_regs[helper->n_args], in->imm >> 32);
     x86_mov_rr(&c->as, X86_RDI, X86_CPU);
+    if (helper->flags & IR_HELPER_FP) {
+        x86_fp_host(&c->as, c->abi);
+    }
     x86_rm(&c->as, X86_MOV | X86_W, X86_RAX, x86_cpu(c->abi->helper_table));
     x86_rm(&c->as, X86_G5, X86_G5_CALL, x86_mem(X86_RAX, (int32_t)(8 * (uint32_t)in->imm)));
-    x86_drop_temps(c);
+    if (helper->flags & IR_HELPER_FP) {
+        x86_fp_guest(&c->as, c->abi);
+    }
+    x86_drop_temps(c, X86_TEMPS | X86_TEMPS_X);
     x86_move_pins(&c->as, c->abi->target, c->guest_of, kept, X86_MOV);
     if (helper->ret == IR_I32) {
         x86_rr(&c->as, X86_MOV, X86_RAX, X86_RAX);
@@ -134,6 +140,7 @@ static int emit_call_state(TcgCompiler *c, const IrInsn *in, const IrHelper *hel
     const IrVal args[N_ARGS_MAX] = { in->a, in->b, in->c };
     int d;
 
+    x86_save_temps(c, X86_TEMPS_X);
     x86_forget_translations(c);
     if (helper->flags & IR_HELPER_WRITES) {
         x86_forget_guest(c);
@@ -147,6 +154,7 @@ static int emit_call_state(TcgCompiler *c, const IrInsn *in, const IrHelper *hel
     x86_store_imm32(c, x86_arg(c, 3) + 4, (uint32_t)in->imm);
     x86_call_fn(&c->as, c->abi, TCG_THUNK_CALL_STATE);
     x86_site(c, TCG_SITE_FAULT, c->insn_offset, c->insn_word, c->insn_no);
+    x86_drop_temps(c, X86_TEMPS_X);
     if (helper->ret == IR_VOID || !c->vals[c->at].last) {
         return X86_NO_REG;
     }
@@ -159,6 +167,9 @@ int x86_emit_call(TcgCompiler *c, const IrInsn *in)
 {
     const IrHelper *helper = &c->abi->target->helpers[(uint32_t)in->imm];
 
+    if (x86_fp_is_inline(c, in)) {
+        return x86_emit_fp(c, in);
+    }
     if (helper->flags & (IR_HELPER_READS | IR_HELPER_WRITES | IR_HELPER_FAULTS)) {
         return emit_call_state(c, in, helper);
     }

@@ -57,7 +57,7 @@ static void emit_slow_access(TcgCompiler *c, const X86Cold *cold)
     uint8_t half[2][8];
 
     memcpy(half, &cold->miss, sizeof(half));
-    x86_call_fn(&c->as, c->abi, TCG_THUNK_LOAD);
+    x86_call_fn(&c->as, c->abi, cold->cc ? TCG_THUNK_MISS_X : TCG_THUNK_MISS);
     x86_site(c, TCG_SITE_FAULT, cold->offset, cold->word, cold->insn);
     jump_back(c, cold);
     for (unsigned i = 0; i < 2; i++) {
@@ -157,6 +157,12 @@ static void emit_one(TcgCompiler *c, X86Cold *cold)
         x86_alu_mi(&c->as, X86_W, X86_G1_ADD, x86_cpu(c->abi->icount_left),
                    (int32_t)c->ir->n_guest_insns);
         x86_call_fn(&c->as, c->abi, TCG_THUNK_ICOUNT);
+        break;
+    case X86_COLD_NAN:
+        x86_cold_nan(c, cold);
+        break;
+    case X86_COLD_FP:
+        x86_cold_fp(c, cold);
         break;
     }
 }

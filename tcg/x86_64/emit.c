@@ -286,7 +286,8 @@ int x86_emit_binary(TcgCompiler *c, const IrInsn *in)
     case IR_AND:
         return emit_alu(c, in, X86_G1_AND);
     case IR_OR:
-        return emit_alu(c, in, X86_G1_OR);
+        return x86_is_box(c, in) && c->vals[c->at].flags & X86_VAL_X ? x86_emit_box(c, in)
+                                                                     : emit_alu(c, in, X86_G1_OR);
     case IR_XOR:
         return emit_alu(c, in, X86_G1_XOR);
     default:

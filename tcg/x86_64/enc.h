@@ -107,6 +107,38 @@ enum {
     X86_MOVQ_R = 0x7e | X86_0F | X86_P66 | X86_W, /* xmm (reg), r64 (r/m) */
     X86_PCLMUL = 0x44 | X86_0F3A | X86_P66,       /* xmm, xmm, imm8 */
     X86_PSRLDQ = 0x73 | X86_0F | X86_P66,         /* /3 ib */
+    /* floating point; S forms scalar single, D forms double */
+    X86_MOVSS = 0x10 | X86_0F | X86_PF3, /* from memory only */
+    X86_MOVSD = 0x10 | X86_0F | X86_PF2,
+    X86_MOVSS_MR = 0x11 | X86_0F | X86_PF3,
+    X86_MOVSD_MR = 0x11 | X86_0F | X86_PF2,
+    X86_MOVAPS = 0x28 | X86_0F,
+    X86_UCOMISS = 0x2e | X86_0F,
+    X86_UCOMISD = 0x2e | X86_0F | X86_P66,
+    X86_COMISS = 0x2f | X86_0F,
+    X86_COMISD = 0x2f | X86_0F | X86_P66,
+    X86_ANDPS = 0x54 | X86_0F,
+    X86_ANDNPS = 0x55 | X86_0F, /* ~first & second */
+    X86_ORPS = 0x56 | X86_0F,
+    X86_XORPS = 0x57 | X86_0F,
+    X86_ADDPS = 0x58 | X86_0F, /* to DIVPS: with X86_PF3 or X86_PF2 scalar */
+    X86_MULPS = 0x59 | X86_0F,
+    X86_SUBPS = 0x5c | X86_0F,
+    X86_MINPS = 0x5d | X86_0F,
+    X86_DIVPS = 0x5e | X86_0F,
+    X86_MAXPS = 0x5f | X86_0F,
+    X86_SQRTPS = 0x51 | X86_0F,
+    X86_CVTSI2 = 0x2a | X86_0F,  /* xmm, r/m */
+    X86_CVTT2SI = 0x2c | X86_0F, /* r, xmm/m: truncates */
+    X86_CVT2SI = 0x2d | X86_0F,
+    X86_CVTSS2SD = 0x5a | X86_0F | X86_PF3,
+    X86_CVTSD2SS = 0x5a | X86_0F | X86_PF2,
+    X86_FMADD213 =
+        0xa9 | X86_0F38 | X86_P66, /* VEX only; X86_W: double. first = second * first + r/m */
+    X86_FMSUB213 = 0xab | X86_0F38 | X86_P66,
+    X86_FNMADD213 = 0xad | X86_0F38 | X86_P66,
+    X86_FNMSUB213 = 0xaf | X86_0F38 | X86_P66,
+    X86_G15 = 0xae | X86_0F, /* X86_G15_* */
 };
 
 enum {
@@ -122,6 +154,7 @@ enum {
 enum { X86_G2_ROL, X86_G2_ROR, X86_G2_RCL, X86_G2_RCR, X86_G2_SHL, X86_G2_SHR, X86_G2_SAR = 7 };
 enum { X86_G3_TEST, X86_G3_NOT = 2, X86_G3_NEG, X86_G3_MUL, X86_G3_IMUL, X86_G3_DIV, X86_G3_IDIV };
 enum { X86_G5_INC, X86_G5_DEC, X86_G5_CALL, X86_G5_JMP = 4 };
+enum { X86_G15_LDMXCSR = 2, X86_G15_STMXCSR };
 enum { X86_G8_BTS = 5, X86_G8_BTR, X86_G8_BTC };
 
 /* Conditions of jcc, setcc, cmovcc. */

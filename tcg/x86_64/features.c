@@ -14,6 +14,7 @@ static const struct {
 } feature_names[] = {
     { X86_FEAT_BMI1, "bmi1" },     { X86_FEAT_BMI2, "bmi2" },   { X86_FEAT_LZCNT, "lzcnt" },
     { X86_FEAT_POPCNT, "popcnt" }, { X86_FEAT_MOVBE, "movbe" }, { X86_FEAT_PCLMUL, "pclmul" },
+    { X86_FEAT_AVX, "avx" },       { X86_FEAT_FMA, "fma" },
 };
 
 static uint32_t allowed = ~0u;
@@ -28,6 +29,9 @@ static uint32_t detect(void)
         f |= c & bit_MOVBE ? X86_FEAT_MOVBE : 0;
         f |= c & bit_PCLMUL ? X86_FEAT_PCLMUL : 0;
     }
+    /* These ask the operating system too. */
+    f |= __builtin_cpu_supports("avx") ? X86_FEAT_AVX : 0;
+    f |= __builtin_cpu_supports("avx") && __builtin_cpu_supports("fma") ? X86_FEAT_FMA : 0;
     if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
         f |= b & bit_BMI ? X86_FEAT_BMI1 : 0;
         f |= b & bit_BMI2 ? X86_FEAT_BMI2 : 0;

@@ -15,6 +15,8 @@ enum {
     X86_FEAT_POPCNT = 8,
     X86_FEAT_MOVBE = 16,
     X86_FEAT_PCLMUL = 32,
+    X86_FEAT_AVX = 64,
+    X86_FEAT_FMA = 128, /* with AVX only */
 };
 
 /* X86_FEAT_* in use. */

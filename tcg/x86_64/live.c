@@ -151,6 +151,19 @@ static void use_args(Live *l, const IrInsn *in, unsigned at)
     }
 }
 
+/* The floating-point arguments of an operation that is done inline. */
+static void want_vectors(Live *l, const IrInsn *in)
+{
+    const IrVal args[] = { in->a, in->b, in->c };
+    unsigned which = x86_fp_args(&l->c->ir->target->helpers[(uint32_t)in->imm]);
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(args); i++) {
+        if (which >> i & 1) {
+            l->vals[args[i]].flags |= X86_VAL_X;
+        }
+    }
+}
+
 static bool call_is_seen(const Live *l, const IrInsn *in)
 {
     const IrHelper *helper = &l->c->ir->target->helpers[(uint32_t)in->imm];
@@ -208,6 +221,15 @@ static void visit(Live *l, const IrInsn *in, unsigned at)
             unwant_all(l);
         }
         use_args(l, in, at);
+        if (x86_fp_is_inline(l->c, in)) {
+            want_vectors(l, in);
+        }
+        break;
+    case IR_OR:
+        use_args(l, in, at);
+        if (l->vals[at].flags & X86_VAL_X && x86_is_box(l->c, in)) {
+            l->vals[in->a].flags |= X86_VAL_X;
+        }
         break;
     case IR_EXITCC:
         unwant_all(l);

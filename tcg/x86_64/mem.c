@@ -228,7 +228,7 @@ static Lookup emit_tlb(TcgCompiler *c, const IrInsn *in, IrOp kind, bool more, i
 /* The registers of two values, of the address and of the result fit beside what is kept. */
 static bool has_spare(const TcgCompiler *c)
 {
-    return __builtin_popcount(c->free & ~c->locked) >= 4;
+    return __builtin_popcount(c->free & X86_TEMPS & ~c->locked) >= 4;
 }
 
 /* Whether the access's address is one register and a displacement. */
@@ -272,6 +272,11 @@ static Lookup emit_lookup(TcgCompiler *c, const IrInsn *in, IrOp kind)
 /* The access has been emitted. @data: the register of the value or result. */
 static void end_access(TcgCompiler *c, X86Cold *cold, int data)
 {
+    if (x86_is_xmm(data)) {
+        cold->miss.flags |= X86_MISS_X;
+        data = x86_xmm(data);
+    }
+    cold->cc = (cold->miss.flags & X86_MISS_X) || (X86_TEMPS_X & ~c->free);
     cold->miss.data_base |= (uint8_t)data;
     if (cold->miss.flags & X86_MISS_AGAIN) {
         cold->miss.access_len = (uint8_t)(c->as.p - cold->back);
@@ -326,11 +331,26 @@ static void emit_load_be(TcgCompiler *c, int d, X86Mem m, uint32_t memop, IrType
     }
 }
 
+/* A load of 64 bits, or 32 zero-extended, that floating point uses. */
+static bool is_vector_load(const TcgCompiler *c, uint32_t memop, IrType type)
+{
+    return c->vals[c->at].flags & X86_VAL_X && type == IR_I64 && !x86_hint(c) &&
+           ((memop & ~(uint32_t)IR_MEM_ALIGN) == IR_MEM_64 ||
+            (memop & ~(uint32_t)IR_MEM_ALIGN) == IR_MEM_32);
+}
+
 int x86_emit_load(TcgCompiler *c, const IrInsn *in)
 {
     uint32_t memop = (uint32_t)(in->imm >> 32);
+    int x = is_vector_load(c, memop, (IrType)in->type) ? x86_temp_x(c) : X86_NO_REG;
     Lookup l = emit_lookup(c, in, IR_LOAD);
     int d = x86_hint(c) ? c->vals[c->at].hint : l.result;
+
+    if (x >= 0) {
+        x86_xmm_load(c, x, l.host, (memop & IR_MEM_SIZE) == IR_MEM_32);
+        end_access(c, l.cold, x);
+        return x;
+    }
 
     if (memop & IR_MEM_BE && (memop & IR_MEM_SIZE) != IR_MEM_8) {
         emit_load_be(c, d, l.host, memop, (IrType)in->type);
@@ -401,6 +421,10 @@ void x86_emit_store(TcgCompiler *c, const IrInsn *in)
         l.cold->miss.flags |= X86_MISS_IMM;
         l.cold->miss.imm = imm;
         emit_store_imm(c, size, l.host, imm);
+    } else if (x86_is_xmm(c->vals[in->b].reg) && !swap && size >= IR_MEM_32) {
+        value = x86_use_x(c, in->b);
+        l = emit_lookup(c, in, IR_STORE);
+        x86_xmm_store(c, value, l.host, size == IR_MEM_32);
     } else {
         value = x86_use(c, in->b);
         l = emit_lookup(c, in, IR_STORE);

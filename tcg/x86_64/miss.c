@@ -86,7 +86,7 @@ static bool found_again(const Miss *x)
 
 static void do_access(const Miss *x)
 {
-    uint64_t *data = &x->regs[x->m.data_base & 15];
+    uint64_t *data = &x->regs[(x->m.data_base & 15) + (x->m.flags & X86_MISS_X ? X86_XMM0 : 0)];
     uint32_t fns = x->abi->fn_table;
 
     if (x->m.flags & X86_MISS_STORE) {

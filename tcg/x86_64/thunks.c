@@ -127,13 +127,24 @@ static void end_call(Thunks *t)
     x86_put8(&t->as, 0xc3);
 }
 
-/* Every register is saved by its number, for x86_miss() to read and change. */
-static void make_miss(Thunks *t)
+/* Saves or loads all vector registers (their low halves; nothing uses more). */
+static void move_vectors(Thunks *t, uint32_t op)
+{
+    for (int i = 0; i < X86_N_ALL_REGS - X86_XMM0; i++) {
+        x86_rm(&t->as, op, i, x86_cpu(t->abi->save + 8 * (uint32_t)(X86_XMM0 + i)));
+    }
+}
+
+/* Every register is saved by its number, for x86_miss() to read and change; vector registers only if @vectors. */
+static void make_miss(Thunks *t, bool vectors)
 {
     uint32_t saved = X86_TEMPS | t->pinned;
 
     for (uint32_t m = saved; m; m &= m - 1) {
         store(t, __builtin_ctz(m), t->abi->save + 8 * (uint32_t)__builtin_ctz(m));
+    }
+    if (vectors) {
+        move_vectors(t, X86_MOVSD_MR);
     }
     x86_rm(&t->as, X86_MOV | X86_W, X86_RAX, x86_mem(X86_RSP, 0));
     store(t, X86_RAX, t->abi->host_pc);
@@ -150,15 +161,23 @@ static void make_miss(Thunks *t)
     for (uint32_t m = saved; m; m &= m - 1) {
         load(t, __builtin_ctz(m), t->abi->save + 8 * (uint32_t)__builtin_ctz(m));
     }
+    if (vectors) {
+        move_vectors(t, X86_MOVSD);
+    }
     x86_put8(&t->as, 0xc3);
 }
 
-/* Arguments, then the constant, in arg[0] to arg[3]; the helper's number in the upper half of arg[3]. */
-static void make_call_state(Thunks *t)
+/* Arguments, then the constant, in arg[0] to arg[3]; the helper's number in the upper half of arg[3]. @fp: it computes with
+ * floating point, and vector registers are kept. */
+static void make_call_state(Thunks *t, bool fp)
 {
     static const int8_t regs[] = { X86_RSI, X86_RDX, X86_RCX };
 
     begin_call(t);
+    if (fp) {
+        move_vectors(t, X86_MOVSD_MR);
+        x86_fp_host(&t->as, t->abi);
+    }
     for (unsigned i = 0; i < G_N_ELEMENTS(regs); i++) {
         load(t, regs[i], t->abi->arg + 8 * i);
     }
@@ -166,17 +185,27 @@ static void make_call_state(Thunks *t)
     x86_rm(&t->as, X86_MOV, X86_RAX, x86_cpu(t->abi->arg + 28));
     load(t, X86_R9, t->abi->helper_table);
     x86_rm(&t->as, X86_G5, X86_G5_CALL, x86_mem_index(X86_R9, X86_RAX, 3, 0));
+    if (fp) {
+        x86_fp_guest(&t->as, t->abi);
+        move_vectors(t, X86_MOVSD);
+    }
     end_call(t);
 }
 
 static void make_thunk(Thunks *t, TcgFn fn)
 {
     switch (fn) {
-    case TCG_THUNK_LOAD:
-        make_miss(t);
+    case TCG_THUNK_MISS:
+        make_miss(t, false);
+        break;
+    case TCG_THUNK_MISS_X:
+        make_miss(t, true);
         break;
     case TCG_THUNK_CALL_STATE:
-        make_call_state(t);
+        make_call_state(t, false);
+        break;
+    case TCG_THUNK_CALL_FP:
+        make_call_state(t, true);
         break;
     case TCG_THUNK_EXIT_DIRECT:
         make_leave(t, TCG_EXIT_DIRECT, true);
@@ -211,11 +240,11 @@ size_t tcg_backend_make_thunks(const TcgAbi *abi, uint8_t *rw, uint8_t *rx, size
     *enter = (TcgEnterFn *)rx;
     make_enter(&t);
     make_exit(&t);
-    for (TcgFn fn = TCG_THUNK_LOAD; fn < TCG_N_FNS; fn++) {
+    for (TcgFn fn = TCG_THUNK_MISS; fn < TCG_N_FNS; fn++) {
         while ((uintptr_t)t.as.p & 15) {
             x86_put8(&t.as, 0xcc);
         }
-        fns[fn] = fn == TCG_THUNK_STORE || fn == TCG_THUNK_CALL_PURE ? NULL : rx + (t.as.p - rw);
+        fns[fn] = rx + (t.as.p - rw);
         make_thunk(&t, fn);
     }
     g_assert((size_t)(t.as.p - rw) <= size);

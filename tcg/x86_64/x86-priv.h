@@ -24,6 +24,8 @@ enum {
     X86_CPU = X86_RBP,
     X86_CTX = X86_R15,
     X86_TEMPS = 1 << X86_RAX | 1 << X86_RCX | 1 << X86_RDX | 1 << X86_RSI | 1 << X86_RDI,
+    X86_XMM0 = 16, /* vector registers are numbered from here on; the encoder wants x86_xmm() */
+    X86_N_ALL_REGS = 32,
     X86_N_PINS = 8,
     X86_CODE_MAX = 64 << 10, /* bytes of a block */
     X86_OP_ROOM = 512,       /* no operation, and no cold part of one, is longer */
@@ -31,6 +33,9 @@ enum {
     X86_MAX_COLD = 1024,
     X86_MAX_REGS = 1024,
 };
+
+/* All vector registers are temporaries. */
+#define X86_TEMPS_X 0xffff0000u
 
 /* The host registers for pinned guest registers, the best ranked first; those that C preserves before those that it does not. */
 extern const int8_t x86_pin_regs[X86_N_PINS];
@@ -41,7 +46,9 @@ enum {
     X86_VAL_MORE = 4,   /* a load or store: another one through the same base follows */
     X86_VAL_LOADED = 8, /* a base: see live.c */
     X86_VAL_STORED = 16,
-    X86_VAL_ZEXT = 2, /* the upper half of its register is zero */
+    X86_VAL_ZEXT = 2,   /* the upper half of its register is zero */
+    X86_VAL_X = 32,     /* wanted in a vector register */
+    X86_VAL_BOXED = 64, /* a single-precision value: its upper half is ones */
 };
 
 typedef struct X86Val {
@@ -52,7 +59,7 @@ typedef struct X86Val {
     int16_t low;     /* of a base: lowest displacement of its accesses from here on */
     int16_t
         reference; /* of a load or store with X86_VAL_MORE: displacement to keep the translation of */
-    int8_t reg;    /* host register or X86_NO_REG */
+    int8_t reg;    /* host register (from X86_XMM0 on: a vector register) or X86_NO_REG */
     int8_t hint;   /* pinned host register that it will be set to */
     int8_t spill; /* spill slot that is its home, or -1 */
     uint8_t flags;
@@ -67,6 +74,7 @@ enum {
     X86_MISS_KEEP = 16,    /* offset and addend are used by a later access */
     X86_MISS_AGAIN = 32,   /* offset and addend were an earlier access's */
     X86_MISS_SCRATCH = 64, /* and .scratch must be va - tag at the access */
+    X86_MISS_X = 128,      /* the value or result is in a vector register */
     X86_MISS_SCALE_SHIFT = 5,
 };
 
@@ -92,6 +100,8 @@ typedef enum X86ColdKind {
     X86_COLD_MISS,   /* jump cache miss: store pc, leave */
     X86_COLD_DIV,    /* divisor 0, or maybe -1 */
     X86_COLD_ICOUNT, /* too little icount_left at the head */
+    X86_COLD_NAN,    /* a floating-point result is a NaN: make it the canonical one */
+    X86_COLD_FP,     /* floating point that the block does not do itself: call the helper */
 } X86ColdKind;
 
 /* How a direct exit gets to its stub (X86Cold.word of X86_COLD_EXIT). */
@@ -105,7 +115,8 @@ typedef enum X86ExitKind {
 typedef struct X86Cold {
     uint8_t kind;
     int8_t r1, r2, r3; /* registers: see cold.c at each kind */
-    uint8_t cc;        /* POLL: condition; LOAD: IrType */
+    uint8_t cc;        /* POLL: condition; ACCESS: vector registers are in use; NAN: single */
+    int8_t result;     /* FP: register */
     uint8_t cmp_len;
     uint16_t insn;
     uint8_t *from;        /* rel32 that jumps here */
@@ -113,8 +124,8 @@ typedef struct X86Cold {
     uint8_t *back;        /* where the block goes on */
     const uint8_t *cmp;   /* POLL: the compare to repeat */
     int32_t offset;       /* page offset for the site or of the target */
-    uint32_t word;        /* LOAD, STORE: the site's word; EXIT: X86ExitKind; DIV: IrOp */
-    uint32_t memop;       /* LOAD, STORE: IrMemOp; DIV: IrType */
+    uint32_t word;        /* ACCESS: the site's word; EXIT: X86ExitKind; DIV: IrOp; FP: helper */
+    uint32_t memop;       /* DIV: IrType; FP: the helper's constant */
     X86Miss miss;         /* ACCESS */
     struct X86Cold *exit; /* POLL: the EXIT whose stub is jumped to */
     uint8_t *stub;        /* EXIT: its address, once emitted */
@@ -141,7 +152,7 @@ struct TcgCompiler {
     /* Allocation. */
     X86Val *vals;
     unsigned at;                  /* index of the operation being emitted */
-    IrVal in_reg[X86_N_REGS];     /* chains */
+    IrVal in_reg[X86_N_ALL_REGS]; /* chains */
     IrVal *in_slot;               /* chains by guest register */
     int8_t *pin_of;               /* host register of a guest register, or X86_NO_REG */
     int16_t guest_of[X86_N_REGS]; /* guest register of a pinned host register, or -1 */
@@ -184,7 +195,18 @@ static inline X86Mem x86_cpu(uint32_t offset)
 
 static inline bool x86_is_pin(int reg)
 {
-    return !(X86_TEMPS >> reg & 1);
+    return !((X86_TEMPS | X86_TEMPS_X) >> reg & 1);
+}
+
+static inline bool x86_is_xmm(int reg)
+{
+    return reg >= X86_XMM0;
+}
+
+/* The encoder's number of a vector register. */
+static inline int x86_xmm(int reg)
+{
+    return reg - X86_XMM0;
 }
 
 /* ---- compile.c ---- */
@@ -212,14 +234,20 @@ void x86_live(TcgCompiler *c);
 void x86_alloc_begin(TcgCompiler *c);
 /* Locks and returns a temporary that holds nothing (evicting if need be); it stays free after the operation unless defined. */
 int x86_temp(TcgCompiler *c);
+/* The same for a vector register. */
+int x86_temp_x(TcgCompiler *c);
 /* Empties temporary @reg and locks it. Before any operand is asked for. */
 void x86_claim(TcgCompiler *c, int reg);
-/* Moves what is in the temporaries into memory as far as it is needed after this operation (they are about to be clobbered). */
-void x86_save_temps(TcgCompiler *c);
-/* Forgets what temporaries hold: they were clobbered. Everything needed has a home (x86_save_temps). */
-void x86_drop_temps(TcgCompiler *c);
-/* The register of @v, loaded if need be; locked. */
+/* Moves what is in the temporaries @which into memory as far as it is needed after this operation (they are about to be clobbered). */
+void x86_save_temps(TcgCompiler *c, uint32_t which);
+/* Forgets what the temporaries @which hold: they were clobbered. Everything needed has a home (x86_save_temps). */
+void x86_drop_temps(TcgCompiler *c, uint32_t which);
+/* The general register of @v, loaded if need be (from a vector register: a copy for this operation only); locked. */
 int x86_use(TcgCompiler *c, IrVal v);
+/* The vector register of @v, likewise. */
+int x86_use_x(TcgCompiler *c, IrVal v);
+/* @v as vector register (locked) or memory operand. */
+X86Rm x86_use_x_rm(TcgCompiler *c, IrVal v);
 /* @v as register (locked) or memory operand. */
 X86Rm x86_use_rm(TcgCompiler *c, IrVal v);
 /* Loads @v into @reg without changing where @v is known to be. */
@@ -234,6 +262,8 @@ bool x86_in_place(const TcgCompiler *c, IrVal v);
 int x86_dest(TcgCompiler *c, int prefer);
 /* True if the result can be computed in the pinned register that it is meant for. */
 bool x86_hint(const TcgCompiler *c);
+/* A vector register for the result: @prefer if that is one and dies, else a temporary. */
+int x86_dest_x(TcgCompiler *c, int prefer);
 /* As x86_dest, but none of the registers in @mask. */
 int x86_dest_not(TcgCompiler *c, int prefer, uint32_t mask);
 /* Ends the operation: operands that die are released, the result is in @reg (X86_NO_REG: none). */
@@ -275,6 +305,28 @@ void x86_forget_translations(TcgCompiler *c);
 int x86_emit_load(TcgCompiler *c, const IrInsn *in);
 void x86_emit_store(TcgCompiler *c, const IrInsn *in);
 int x86_emit_call(TcgCompiler *c, const IrInsn *in);
+
+/* ---- fp.c ---- */
+
+/* True if the call @in of a helper is computed by the block itself. */
+bool x86_fp_is_inline(const TcgCompiler *c, const IrInsn *in);
+/* Which of its arguments (bits) are floating-point values. */
+unsigned x86_fp_args(const IrHelper *helper);
+int x86_emit_fp(TcgCompiler *c, const IrInsn *in);
+/* v | constant that boxes a single, in a vector register; X86_NO_REG: @in is something else. */
+int x86_emit_box(TcgCompiler *c, const IrInsn *in);
+bool x86_is_box(const TcgCompiler *c, const IrInsn *in);
+/* Moves between vector register, general register and [Cpu + offset]; of 64 bits. */
+void x86_xmm_load(TcgCompiler *c, int x, X86Mem m, bool single);
+void x86_xmm_store(TcgCompiler *c, int x, X86Mem m, bool single);
+void x86_xmm_to_reg(TcgCompiler *c, int reg, int x);
+void x86_reg_to_xmm(TcgCompiler *c, int x, int reg);
+void x86_xmm_move(TcgCompiler *c, int to, int from);
+/* Switches to the host's floating-point environment for a helper, and back. */
+void x86_fp_host(X86Asm *as, const TcgAbi *abi);
+void x86_fp_guest(X86Asm *as, const TcgAbi *abi);
+void x86_cold_nan(TcgCompiler *c, const X86Cold *cold);
+void x86_cold_fp(TcgCompiler *c, const X86Cold *cold);
 /* Moves the pinned registers @which (a mask) from or to their slots: @op X86_MOV or X86_MOV_MR. */
 void x86_move_pins(X86Asm *as, const IrTarget *target, const int16_t guest_of[X86_N_REGS],
                    uint32_t which, uint32_t op);

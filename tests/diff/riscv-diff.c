@@ -18,7 +18,9 @@
 #include "softmmu/memory.h"
 #include "softmmu/tlb-priv.h"
 #include "target/riscv/cpu.h"
+#include "target/riscv/csr.h"
 #include "target/riscv/isa-table.h"
+#include "tcg/x86_64/features.h"
 
 /* RAM is so small that a round can restore and compare all of it. */
 enum {
@@ -187,7 +189,7 @@ static void randomize(RvCpu *cpu)
     for (unsigned i = 0; i < 32; i++) {
         cpu->f[i] = edge_value();
     }
-    cpu->fflags = rnd() & 31;
+    tcg_fp_set_flags(&cpu->parent.fp, rnd() & 31);
     cpu->frm = rnd() & 7 ? rnd() % 5 : rnd() & 7;
     cpu->mstatus = (cpu->mstatus & ~(3ull << 13)) | (rnd() & 15 ? 3ull : rnd() & 3) << 13;
     cpu->mtvec = RAM_BASE + 0x1000;
@@ -247,6 +249,7 @@ static void start(RvCpu *cpu, uint64_t pc)
     cpu->parent.interp_block = NULL;
     cpu->parent.exit_request = 0;
     cpu->parent.icount_left = 1000;
+    rv_csr_update_rounding(cpu);
     rv_cpu_update_mode(cpu);
     cpu_tlb_flush_all(&cpu->parent);
 }
@@ -299,6 +302,7 @@ static void run_jit(CodeBlock *block, uint64_t pc, Outcome *o)
     start(jit_cpu, pc);
     o->unwound = true;
     if (!sigsetjmp(cpu->loop, 0)) {
+        tcg_fp_enter(&cpu->fp);
         o->exit = enter(cpu, block->code);
         o->unwound = false;
         if (o->exit == TCG_EXIT_DIRECT) {
@@ -307,6 +311,7 @@ static void run_jit(CodeBlock *block, uint64_t pc, Outcome *o)
             cpu->pc = cpu->pc_page + (int64_t)site->page_offset;
         }
     }
+    tcg_fp_leave(&cpu->fp);
     cpu->host_pc = 0;
     o->pc = cpu->pc;
     record(jit_cpu, o);
@@ -519,6 +524,8 @@ int main(int argc, char **argv)
             xlen = (unsigned)value;
         } else if (!strcmp(argv[i], "--opt")) {
             opt_mask = (unsigned)value;
+        } else if (!strcmp(argv[i], "--features")) {
+            tcg_backend_set_features((uint32_t)value);
         } else {
             fprintf(stderr, "riscv-diff: unknown option %s\n", argv[i]);
             return 2;

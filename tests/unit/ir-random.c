@@ -177,18 +177,19 @@ static uint64_t help_all(IrRandomCpu *cpu, uint64_t a, uint32_t k)
 
 #define FN(f) (void (*)(void))(f)
 static const IrHelper helpers[] = {
-    { "pure0", FN(help_pure0), IR_I64, 0, { IR_VOID }, IR_HELPER_PURE },
-    { "pure3", FN(help_pure3), IR_I64, 3, { IR_I64, IR_I64, IR_I64 }, IR_HELPER_PURE },
-    { "count", FN(help_count), IR_I32, 2, { IR_I32, IR_I64 }, 0 },
-    { "read", FN(help_read), IR_I64, 1, { IR_I64 }, IR_HELPER_READS },
-    { "write", FN(help_write), IR_VOID, 2, { IR_I64, IR_I32 }, IR_HELPER_WRITES },
-    { "fault", FN(help_fault), IR_I32, 3, { IR_I64, IR_I32, IR_I64 }, IR_HELPER_FAULTS },
+    { "pure0", FN(help_pure0), IR_I64, 0, { IR_VOID }, IR_HELPER_PURE, 0 },
+    { "pure3", FN(help_pure3), IR_I64, 3, { IR_I64, IR_I64, IR_I64 }, IR_HELPER_PURE, 0 },
+    { "count", FN(help_count), IR_I32, 2, { IR_I32, IR_I64 }, 0, 0 },
+    { "read", FN(help_read), IR_I64, 1, { IR_I64 }, IR_HELPER_READS, 0 },
+    { "write", FN(help_write), IR_VOID, 2, { IR_I64, IR_I32 }, IR_HELPER_WRITES, 0 },
+    { "fault", FN(help_fault), IR_I32, 3, { IR_I64, IR_I32, IR_I64 }, IR_HELPER_FAULTS, 0 },
     { "all",
       FN(help_all),
       IR_I64,
       1,
       { IR_I64 },
-      IR_HELPER_READS | IR_HELPER_WRITES | IR_HELPER_FAULTS },
+      IR_HELPER_READS | IR_HELPER_WRITES | IR_HELPER_FAULTS,
+      0 },
 };
 static void *helper_table[G_N_ELEMENTS(helpers)];
 

@@ -228,7 +228,7 @@ static const IllegalWord illegal_words[] = {
     { "jalr funct3 1", 0x00051067, 3, 0 },
     { "fadd.s rounding mode 5", 0x00c5d553, 3, 0 },
     { "fadd.s rounding mode 6", 0x00c5e553, 3, 0 },
-    { "fadd.s dynamic, frm reserved", 0x00c5f553, 3, RV_MODE_FRM_BAD },
+    { "fadd.s dynamic, frm reserved", 0x00c5f553, 3, 5 << RV_MODE_FRM_SHIFT },
     { "fadd.s, FS off", 0x00c58553, 3, RV_MODE_FS_OFF },
     { "flw, FS off", 0x00052507, 3, RV_MODE_FS_OFF },
     { "c.fldsp, FS off", 0x2502, 3, RV_MODE_FS_OFF },
@@ -849,7 +849,7 @@ static uint32_t parse_mode(const char *text)
 
     mode |= g_strv_contains((const char *const *)words, "fs-off") ? RV_MODE_FS_OFF : 0;
     mode |= g_strv_contains((const char *const *)words, "fs-clean") ? RV_MODE_FS_CLEAN : 0;
-    mode |= g_strv_contains((const char *const *)words, "frm-bad") ? RV_MODE_FRM_BAD : 0;
+    mode |= g_strv_contains((const char *const *)words, "frm-bad") ? 5 << RV_MODE_FRM_SHIFT : 0;
     return mode;
 }
 

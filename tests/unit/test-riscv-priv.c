@@ -1006,7 +1006,8 @@ static void test_fs_lazy(void)
     g_assert_false(cpu->mode & (RV_MODE_FS_CLEAN | RV_MODE_FS_OFF));
     g_assert_cmphex(get(cpu, RV_CSR_SSTATUS) >> 63, ==, 1);
     set(cpu, RV_CSR_FRM, 5);
-    g_assert_true(cpu->mode & RV_MODE_FRM_BAD);
+    g_assert_cmpuint((cpu->mode & RV_MODE_FRM_MASK) >> RV_MODE_FRM_SHIFT, ==, cpu->frm);
+    g_assert_cmpuint(cpu->frm, >, 4);
     set(cpu, RV_CSR_FRM, 0);
     cpu->medeleg = -1;
     set_priv(cpu, RV_PRIV_U);

@@ -43,7 +43,7 @@ typedef struct Fake {
     Ctx *ctx;
     uint64_t host_pc;
     int64_t icount_left;
-    uint64_t arg[4], save[16], spill[TCG_N_SPILLS];
+    uint64_t arg[4], save[32], spill[TCG_N_SPILLS];
     void *fn_table[TCG_N_FNS];
     void *helper_table;
     uint64_t x[N_X];
@@ -201,17 +201,24 @@ static uint64_t help_fault(Fake *f, uint64_t a, uint64_t b, uint64_t c, uint32_t
 }
 
 static const IrHelper helpers[] = {
-    { "pure0", (void (*)(void))help_pure0, IR_I64, 0, { 0 }, IR_HELPER_PURE },
-    { "pure3", (void (*)(void))help_pure3, IR_I64, 3, { IR_I64, IR_I64, IR_I64 }, IR_HELPER_PURE },
-    { "pure2w", (void (*)(void))help_pure2w, IR_I32, 2, { IR_I32, IR_I64 }, 0 },
-    { "read", (void (*)(void))help_read, IR_I64, 1, { IR_I64 }, IR_HELPER_READS },
-    { "write", (void (*)(void))help_write, IR_VOID, 2, { IR_I64, IR_I32 }, IR_HELPER_WRITES },
+    { "pure0", (void (*)(void))help_pure0, IR_I64, 0, { 0 }, IR_HELPER_PURE, 0 },
+    { "pure3",
+      (void (*)(void))help_pure3,
+      IR_I64,
+      3,
+      { IR_I64, IR_I64, IR_I64 },
+      IR_HELPER_PURE,
+      0 },
+    { "pure2w", (void (*)(void))help_pure2w, IR_I32, 2, { IR_I32, IR_I64 }, 0, 0 },
+    { "read", (void (*)(void))help_read, IR_I64, 1, { IR_I64 }, IR_HELPER_READS, 0 },
+    { "write", (void (*)(void))help_write, IR_VOID, 2, { IR_I64, IR_I32 }, IR_HELPER_WRITES, 0 },
     { "fault",
       (void (*)(void))help_fault,
       IR_I32,
       3,
       { IR_I64, IR_I32, IR_I64 },
-      IR_HELPER_FAULTS },
+      IR_HELPER_FAULTS,
+      0 },
 };
 
 static const IrTarget target = {
