@@ -507,6 +507,36 @@ static uint64_t k_random64m(void)
     return sum;
 }
 
+typedef struct Quad {
+    volatile uint64_t a, b, c, d;
+} Quad;
+
+static __attribute__((noinline)) uint64_t use_quad(Quad *p, int rounds)
+{
+    uint64_t sum = 0;
+
+    for (int i = 0; i < rounds; i++) {
+        sum += p->a;
+        p->b = sum;
+        sum ^= p->c;
+        p->d = sum;
+    }
+    return sum;
+}
+
+/* A structure on two pages, as stack frames are by chance of the stack's random start. */
+static uint64_t k_straddle(void)
+{
+    char *pages = aligned_alloc(4096, 8192);
+    Quad *p = (Quad *)(void *)(pages + 4096 - 16);
+    uint64_t sum;
+
+    *p = (Quad){ 1, 2, 3, 4 };
+    sum = use_quad(p, 3000000);
+    free(pages);
+    return sum;
+}
+
 static const struct {
     const char *group, *name;
     uint64_t (*run)(void);
@@ -531,6 +561,7 @@ static const struct {
     { "system", "forkexec", k_forkexec },
     { "system", "pipe", k_pipe },
     { "system", "random64m", k_random64m },
+    { "system", "straddle", k_straddle },
 };
 
 static double now(void)
