@@ -72,8 +72,12 @@ typedef struct IrReg {
     const char *name;
     uint32_t offset; /* of the slot from the Cpu pointer */
     uint8_t type;    /* IrType */
-    uint8_t pin;     /* 0: never pinned; 1: first choice for a host register, 2: second ... */
+    uint8_t
+        pin; /* 0: never pinned; 1: first choice for a host register, 2: second ...; or IR_PIN_VECTOR and such a rank */
 } IrReg;
+
+/* IrReg.pin: floating-point values live there, so a vector register is wanted. */
+enum { IR_PIN_VECTOR = 128 };
 
 /* Effects of a helper. */
 enum {

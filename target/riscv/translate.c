@@ -19,9 +19,9 @@
     {                                                   \
         name, offsetof(RvCpu, x) + 8 * (n), IR_I64, pin \
     }
-#define F_REG(n, name)                                \
-    {                                                 \
-        name, offsetof(RvCpu, f) + 8 * (n), IR_I64, 0 \
+#define F_REG(n, name, pin)                                                           \
+    {                                                                                 \
+        name, offsetof(RvCpu, f) + 8 * (n), IR_I64, (pin) ? IR_PIN_VECTOR + (pin) : 0 \
     }
 
 /* Pinned first are the registers that compiled code names most (counted in C libraries; inner
@@ -59,38 +59,38 @@ const IrReg rv_ir_regs[RV_N_REGS] = {
     X_REG(29, "t4", 0),
     X_REG(30, "t5", 0),
     X_REG(31, "t6", 0),
-    F_REG(0, "ft0"),
-    F_REG(1, "ft1"),
-    F_REG(2, "ft2"),
-    F_REG(3, "ft3"),
-    F_REG(4, "ft4"),
-    F_REG(5, "ft5"),
-    F_REG(6, "ft6"),
-    F_REG(7, "ft7"),
-    F_REG(8, "fs0"),
-    F_REG(9, "fs1"),
-    F_REG(10, "fa0"),
-    F_REG(11, "fa1"),
-    F_REG(12, "fa2"),
-    F_REG(13, "fa3"),
-    F_REG(14, "fa4"),
-    F_REG(15, "fa5"),
-    F_REG(16, "fa6"),
-    F_REG(17, "fa7"),
-    F_REG(18, "fs2"),
-    F_REG(19, "fs3"),
-    F_REG(20, "fs4"),
-    F_REG(21, "fs5"),
-    F_REG(22, "fs6"),
-    F_REG(23, "fs7"),
-    F_REG(24, "fs8"),
-    F_REG(25, "fs9"),
-    F_REG(26, "fs10"),
-    F_REG(27, "fs11"),
-    F_REG(28, "ft8"),
-    F_REG(29, "ft9"),
-    F_REG(30, "ft10"),
-    F_REG(31, "ft11"),
+    F_REG(0, "ft0", 9),
+    F_REG(1, "ft1", 10),
+    F_REG(2, "ft2", 0),
+    F_REG(3, "ft3", 0),
+    F_REG(4, "ft4", 0),
+    F_REG(5, "ft5", 0),
+    F_REG(6, "ft6", 0),
+    F_REG(7, "ft7", 0),
+    F_REG(8, "fs0", 7),
+    F_REG(9, "fs1", 8),
+    F_REG(10, "fa0", 5),
+    F_REG(11, "fa1", 6),
+    F_REG(12, "fa2", 4),
+    F_REG(13, "fa3", 3),
+    F_REG(14, "fa4", 2),
+    F_REG(15, "fa5", 1),
+    F_REG(16, "fa6", 0),
+    F_REG(17, "fa7", 0),
+    F_REG(18, "fs2", 0),
+    F_REG(19, "fs3", 0),
+    F_REG(20, "fs4", 0),
+    F_REG(21, "fs5", 0),
+    F_REG(22, "fs6", 0),
+    F_REG(23, "fs7", 0),
+    F_REG(24, "fs8", 0),
+    F_REG(25, "fs9", 0),
+    F_REG(26, "fs10", 0),
+    F_REG(27, "fs11", 0),
+    F_REG(28, "ft8", 0),
+    F_REG(29, "ft9", 0),
+    F_REG(30, "ft10", 0),
+    F_REG(31, "ft11", 0),
     { "pc", offsetof(RvCpu, parent.pc), IR_I64, 0 },
 };
 

@@ -286,6 +286,19 @@ X86Rm x86_use_rm(TcgCompiler *c, IrVal v)
     return (X86Rm){ x86_use(c, v), 0 };
 }
 
+void x86_load_to_x(TcgCompiler *c, int x, IrVal v)
+{
+    const X86Val *val = &c->vals[v];
+
+    if (x86_is_xmm(val->reg)) {
+        x86_xmm_move(c, x, val->reg);
+    } else if (val->reg < 0 && val->home) {
+        x86_xmm_load(c, x, x86_cpu((uint32_t)val->home), false);
+    } else {
+        x86_reg_to_xmm(c, x, x86_use(c, v));
+    }
+}
+
 int x86_use_x(TcgCompiler *c, IrVal v)
 {
     const X86Val *val = &c->vals[v];
@@ -299,12 +312,10 @@ int x86_use_x(TcgCompiler *c, IrVal v)
         c->locked |= 1u << reg;
     }
     x = x86_temp_x(c);
-    if (reg < 0 && val->home) {
-        x86_xmm_load(c, x, x86_cpu((uint32_t)val->home), false);
+    x86_load_to_x(c, x, v);
+    if (val->reg < 0) {
         attach(c, v, x);
-        return x;
     }
-    x86_reg_to_xmm(c, x, x86_use(c, v));
     return x;
 }
 
@@ -318,9 +329,18 @@ X86Rm x86_use_x_rm(TcgCompiler *c, IrVal v)
     return (X86Rm){ x86_use_x(c, v), 0 };
 }
 
-int x86_dest_x(TcgCompiler *c, int prefer)
+int x86_dest_x(TcgCompiler *c, int prefer, uint32_t avoid)
 {
-    return x86_is_xmm(prefer) && x86_reg_dies(c, prefer) ? prefer : x86_temp_x(c);
+    int hint = c->vals[c->at].hint;
+
+    if (x86_is_xmm(hint) && !(avoid >> hint & 1) && x86_reg_dies(c, hint)) {
+        return hint;
+    }
+    if (x86_is_xmm(prefer) && !(avoid >> prefer & 1) && is_temp(prefer) &&
+        x86_reg_dies(c, prefer)) {
+        return prefer;
+    }
+    return x86_temp_x(c);
 }
 
 bool x86_imm(const TcgCompiler *c, IrVal v, IrType type, int32_t *imm)
@@ -348,7 +368,7 @@ static int usable_hint(const TcgCompiler *c)
 {
     int hint = c->vals[c->at].hint;
 
-    return hint >= 0 && x86_reg_dies(c, hint) ? hint : X86_NO_REG;
+    return hint >= 0 && !x86_is_xmm(hint) && x86_reg_dies(c, hint) ? hint : X86_NO_REG;
 }
 
 bool x86_hint(const TcgCompiler *c)
@@ -470,14 +490,31 @@ void x86_getreg(TcgCompiler *c, unsigned guest)
 {
     if (c->pin_of[guest] >= 0) {
         attach(c, (IrVal)c->at, c->pin_of[guest]);
-    } else {
+    }
+    if (c->pin_of[guest] < 0 || x86_is_xmm(c->pin_of[guest])) {
         chain_slot(c, guest, (IrVal)c->at);
     }
+}
+
+/* A temporary with what is in @reg. */
+static int move_away(TcgCompiler *c, int reg)
+{
+    int to;
+
+    if (x86_is_xmm(reg)) {
+        to = x86_temp_x(c);
+        x86_xmm_move(c, to, reg);
+    } else {
+        to = x86_temp(c);
+        x86_mov_rr(&c->as, to, reg);
+    }
+    return to;
 }
 
 /* Values other than @keep that are needed later leave the pinned register @reg, which gets a new guest value. */
 static void vacate_pin(TcgCompiler *c, int reg, IrVal keep)
 {
+    uint32_t class = x86_is_xmm(reg) ? X86_TEMPS_X : X86_TEMPS;
     int to = X86_NO_REG;
     IrVal next;
 
@@ -486,9 +523,8 @@ static void vacate_pin(TcgCompiler *c, int reg, IrVal keep)
         if (v == keep) {
             continue;
         }
-        if (!has_copy(c, v) && to < 0 && (c->free & X86_TEMPS & ~c->locked)) {
-            to = x86_temp(c);
-            x86_mov_rr(&c->as, to, reg);
+        if (!has_copy(c, v) && to < 0 && (c->free & class & ~c->locked)) {
+            to = move_away(c, reg);
         } else if (!has_copy(c, v) && to < 0) {
             spill(c, v);
         }
@@ -540,6 +576,32 @@ static void setreg_pinned(TcgCompiler *c, int pin, IrVal v)
     }
 }
 
+/* Both the pinned vector register and the slot get the value. */
+static void setreg_vector(TcgCompiler *c, unsigned guest, int pin, IrVal v)
+{
+    X86Val *val = &c->vals[v];
+    X86Mem slot = x86_cpu(c->abi->target->regs[guest].offset);
+
+    if (val->home == slot.disp) {
+        return; /* it is what it was */
+    }
+    vacate_slot(c, guest, v);
+    vacate_pin(c, pin, v);
+    if (val->reg != pin) {
+        x86_load_to_x(c, pin, v);
+        if (val->last > c->at && (val->reg < 0 || X86_TEMPS_X >> val->reg & 1)) {
+            if (val->reg >= 0) {
+                detach(c, v);
+            }
+            attach(c, v, pin);
+        }
+    }
+    x86_xmm_store(c, pin, slot, false);
+    if (!val->home && val->last > c->at && !remade(c, v)) {
+        chain_slot(c, guest, v);
+    }
+}
+
 static void setreg_slot(TcgCompiler *c, unsigned guest, IrVal v, IrType type)
 {
     X86Val *val = &c->vals[v];
@@ -571,7 +633,9 @@ static void setreg_slot(TcgCompiler *c, unsigned guest, IrVal v, IrType type)
 
 void x86_setreg(TcgCompiler *c, unsigned guest, IrVal v, IrType type)
 {
-    if (c->pin_of[guest] >= 0) {
+    if (x86_is_xmm(c->pin_of[guest])) {
+        setreg_vector(c, guest, c->pin_of[guest], v);
+    } else if (c->pin_of[guest] >= 0) {
         setreg_pinned(c, c->pin_of[guest], v);
     } else {
         setreg_slot(c, guest, v, type);

@@ -17,10 +17,20 @@ static const int8_t arg_regs[N_ARGS_MAX + 1] = { X86_RSI, X86_RDX, X86_RCX, X86_
 
 /* ---- Straight calls ---- */
 
-void x86_move_pins(X86Asm *as, const IrTarget *target, const int16_t guest_of[X86_N_REGS],
-                   uint32_t which, uint32_t op)
+void x86_load_vector_pins(X86Asm *as, const IrTarget *target, const int16_t *guest_of,
+                          uint32_t which)
 {
-    for (; which; which &= which - 1) {
+    for (which &= X86_PINS_X; which; which &= which - 1) {
+        int reg = __builtin_ctz(which);
+
+        x86_rm(as, X86_MOVSD, x86_xmm(reg), x86_cpu(target->regs[guest_of[reg]].offset));
+    }
+}
+
+void x86_move_pins(X86Asm *as, const IrTarget *target, const int16_t *guest_of, uint32_t which,
+                   uint32_t op)
+{
+    for (which &= ~X86_PINS_X; which; which &= which - 1) {
         int reg = __builtin_ctz(which);
         const IrReg *r = &target->regs[guest_of[reg]];
 
@@ -112,6 +122,7 @@ static int emit_call_straight(TcgCompiler *c, const IrInsn *in, const IrHelper *
     }
     x86_drop_temps(c, X86_TEMPS | X86_TEMPS_X);
     x86_move_pins(&c->as, c->abi->target, c->guest_of, kept, X86_MOV);
+    x86_load_vector_pins(&c->as, c->abi->target, c->guest_of, c->pinned);
     if (helper->ret == IR_I32) {
         x86_rr(&c->as, X86_MOV, X86_RAX, X86_RAX);
     }

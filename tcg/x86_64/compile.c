@@ -10,21 +10,42 @@
 const int8_t x86_pin_regs[X86_N_PINS] = { X86_RBX, X86_R14, X86_R12, X86_R13,
                                           X86_R8,  X86_R9,  X86_R10, X86_R11 };
 
-uint32_t x86_choose_pins(const IrTarget *target, int16_t guest_of[X86_N_REGS])
+/* The guest register that wants to be pinned most of those whose pin's rank is above *@rank, which becomes its rank. -1: none. */
+static int next_pin(const IrTarget *target, unsigned vector, unsigned *rank)
 {
-    unsigned n = 0;
-    uint32_t used = 0;
+    unsigned best = IR_PIN_VECTOR;
+    int which = -1;
 
-    for (unsigned r = 0; r < X86_N_REGS; r++) {
+    for (unsigned i = 0; i < target->n_regs; i++) {
+        unsigned r = target->regs[i].pin & ~(unsigned)IR_PIN_VECTOR;
+
+        if ((target->regs[i].pin & IR_PIN_VECTOR) == vector && r > *rank && r < best) {
+            best = r;
+            which = (int)i;
+        }
+    }
+    *rank = best;
+    return which;
+}
+
+uint32_t x86_choose_pins(const IrTarget *target, int16_t guest_of[X86_N_ALL_REGS])
+{
+    uint32_t used = 0;
+    unsigned rank = 0;
+    int guest;
+
+    for (unsigned r = 0; r < X86_N_ALL_REGS; r++) {
         guest_of[r] = -1;
     }
-    for (unsigned rank = 1; rank <= UINT8_MAX && n < X86_N_PINS; rank++) {
-        for (unsigned i = 0; i < target->n_regs && n < X86_N_PINS; i++) {
-            if (target->regs[i].pin == rank) {
-                guest_of[x86_pin_regs[n]] = (int16_t)i;
-                used |= 1u << x86_pin_regs[n++];
-            }
-        }
+    for (unsigned n = 0; n < X86_N_PINS && (guest = next_pin(target, 0, &rank)) >= 0; n++) {
+        guest_of[x86_pin_regs[n]] = (int16_t)guest;
+        used |= 1u << x86_pin_regs[n];
+    }
+    rank = 0;
+    for (uint32_t m = X86_PINS_X; m && (guest = next_pin(target, IR_PIN_VECTOR, &rank)) >= 0;
+         m &= m - 1) {
+        guest_of[__builtin_ctz(m)] = (int16_t)guest;
+        used |= m & -m;
     }
     return used;
 }
@@ -45,7 +66,7 @@ TcgCompiler *tcg_compiler_new(const TcgAbi *abi)
     for (unsigned i = 0; i < abi->target->n_regs; i++) {
         c->pin_of[i] = X86_NO_REG;
     }
-    for (int r = 0; r < X86_N_REGS; r++) {
+    for (int r = 0; r < X86_N_ALL_REGS; r++) {
         if (c->guest_of[r] >= 0) {
             c->pin_of[c->guest_of[r]] = (int8_t)r;
         }

@@ -356,7 +356,7 @@ int x86_emit_setcc(TcgCompiler *c, const IrInsn *in)
         x86_shift_ri(&c->as, x86_w(in->type), X86_G2_SHR, d, in->type == IR_I64 ? 63 : 31);
         return d;
     }
-    if (c->vals[c->at].hint >= 0) { /* into the pinned register, which may be an operand's */
+    if (x86_hint(c)) { /* into the pinned register, which may be an operand's */
         cc = x86_compare(c, cond, in->a, in->b, &start);
         d = x86_dest(c, X86_NO_REG);
         x86_rr(&c->as, X86_SETCC | cc, 0, d);

@@ -133,11 +133,11 @@ enum {
     X86_CVT2SI = 0x2d | X86_0F,
     X86_CVTSS2SD = 0x5a | X86_0F | X86_PF3,
     X86_CVTSD2SS = 0x5a | X86_0F | X86_PF2,
-    X86_FMADD213 =
-        0xa9 | X86_0F38 | X86_P66, /* VEX only; X86_W: double. first = second * first + r/m */
-    X86_FMSUB213 = 0xab | X86_0F38 | X86_P66,
-    X86_FNMADD213 = 0xad | X86_0F38 | X86_P66,
-    X86_FNMSUB213 = 0xaf | X86_0F38 | X86_P66,
+    /* VEX only, X86_W: double. first = second * r/m + first ... */
+    X86_FMADD231 = 0xb9 | X86_0F38 | X86_P66,
+    X86_FMSUB231 = 0xbb | X86_0F38 | X86_P66,
+    X86_FNMADD231 = 0xbd | X86_0F38 | X86_P66,
+    X86_FNMSUB231 = 0xbf | X86_0F38 | X86_P66,
     X86_G15 = 0xae | X86_0F, /* X86_G15_* */
 };
 

@@ -14,7 +14,7 @@
 #include "tcg/x86_64/fp-priv.h"
 #include "tcg/x86_64/x86-priv.h"
 
-enum { MAX_CALLS = 4 };
+enum { MAX_CALLS = 4, NAN_D_HIGH = 0x7ff80000 };
 
 /* One operation being emitted. */
 typedef struct Fp {
@@ -139,6 +139,11 @@ static void emit3(TcgCompiler *c, uint32_t op, int d, int a, X86Rm rm)
     emit_rm(c, op, x86_xmm(d), 0, rm);
 }
 
+static uint32_t mask_of(int reg)
+{
+    return reg >= 0 ? 1u << reg : 0;
+}
+
 static X86Rm in_reg(int reg)
 {
     return (X86Rm){ reg, 0 };
@@ -214,14 +219,17 @@ void x86_cold_nan(TcgCompiler *c, const X86Cold *cold)
     x86_bind_to(x86_jmp(&c->as), cold->back);
 }
 
-/* r1-r3: the arguments' registers; .result; .word: helper, .memop: its constant. */
+/* r1-r3: the arguments' registers, X86_NO_REG: the canonical NaN; .result; .word: helper, .memop: its constant. */
 void x86_cold_fp(TcgCompiler *c, const X86Cold *cold)
 {
     const int8_t args[] = { cold->r1, cold->r2, cold->r3 };
     unsigned n = c->abi->target->helpers[cold->word].n_args;
 
     for (unsigned i = 0; i < n; i++) {
-        if (x86_is_xmm(args[i])) {
+        if (args[i] == X86_NO_REG) {
+            x86_store_imm32(c, x86_arg(c, i), 0);
+            x86_store_imm32(c, x86_arg(c, i) + 4, NAN_D_HIGH);
+        } else if (x86_is_xmm(args[i])) {
             x86_xmm_store(c, args[i], x86_cpu(x86_arg(c, i)), false);
         } else {
             x86_rm(&c->as, X86_MOV_MR | X86_W, args[i], x86_cpu(x86_arg(c, i)));
@@ -243,27 +251,26 @@ static void call_if(Fp *f, uint8_t *jump)
 {
     X86Cold *last = f->n_calls ? f->calls[f->n_calls - 1] : NULL;
 
-    if (last && !last->from2) {
+    if (last && !last->from2 && last->r3 == f->r[2]) {
         last->from2 = jump;
-    } else {
-        g_assert(f->n_calls < MAX_CALLS);
-        f->calls[f->n_calls++] = x86_cold(f->c, X86_COLD_FP, jump);
+        return;
     }
+    g_assert(f->n_calls < MAX_CALLS);
+    last = x86_cold(f->c, X86_COLD_FP, jump);
+    last->r1 = (int8_t)f->r[0];
+    last->r2 = (int8_t)f->r[1];
+    last->r3 = (int8_t)f->r[2];
+    last->word = (uint32_t)f->in->imm;
+    last->memop = (uint32_t)(f->in->imm >> 32);
+    f->calls[f->n_calls++] = last;
 }
 
 /* The operation ends here, with its result in @result. */
 static int end(Fp *f, int result)
 {
     for (unsigned i = 0; i < f->n_calls; i++) {
-        X86Cold *cold = f->calls[i];
-
-        cold->r1 = (int8_t)f->r[0];
-        cold->r2 = (int8_t)f->r[1];
-        cold->r3 = (int8_t)f->r[2];
-        cold->result = (int8_t)result;
-        cold->word = (uint32_t)f->in->imm;
-        cold->memop = (uint32_t)(f->in->imm >> 32);
-        cold->back = f->c->as.p;
+        f->calls[i]->result = (int8_t)result;
+        f->calls[i]->back = f->c->as.p;
     }
     return result;
 }
@@ -335,7 +342,7 @@ static int emit_arithmetic(Fp *f, uint32_t op)
         f->r[0] = x86_use_x(f->c, f->args[0]);
         b = x86_use_x_rm(f->c, f->args[1]);
     }
-    d = x86_dest_x(f->c, f->r[0]);
+    d = x86_dest_x(f->c, f->r[0], has_avx(f->c) || b.reg == f->r[0] ? 0 : mask_of(b.reg));
     check_boxes(f);
     emit3(f->c, scalar(f, op), d, f->r[0], b);
     return end_arithmetic(f, d);
@@ -346,7 +353,7 @@ static int emit_sqrt(Fp *f)
     int d;
 
     use_args(f);
-    d = x86_dest_x(f->c, f->r[0]);
+    d = x86_dest_x(f->c, f->r[0], 0);
     check_boxes(f);
     if (!has_avx(f->c)) { /* the box is in the destination */
         x86_xmm_move(f->c, d, f->r[0]);
@@ -355,20 +362,22 @@ static int emit_sqrt(Fp *f)
     return end_arithmetic(f, d);
 }
 
-/* inf * 0 + NaN is invalid here, not on the host: every NaN result is the helper's. */
+/* The result replaces the addend. inf * 0 + NaN is invalid here, not on the host: every NaN result is the helper's, which gets a
+ * quiet NaN for the addend that is gone: exceptions that come from that one the host has noted. */
 static int emit_fused(Fp *f)
 {
-    static const uint32_t ops[] = { X86_FMADD213, X86_FMSUB213, X86_FNMADD213, X86_FNMSUB213 };
+    static const uint32_t ops[] = { X86_FMADD231, X86_FMSUB231, X86_FNMADD231, X86_FNMSUB231 };
     TcgCompiler *c = f->c;
     int d;
 
     use_args(f);
-    d = x86_temp_x(c);
+    d = x86_dest_x(c, f->r[2], mask_of(f->r[0]) | mask_of(f->r[1]));
     check_boxes(f);
-    x86_xmm_move(c, d, f->r[0]);
-    emit_rm(c, ops[f->op - IR_FP_MADD] | (f->single ? 0 : X86_W), x86_xmm(d), x86_xmm(f->r[1]),
-            in_reg(f->r[2]));
+    x86_xmm_move(c, d, f->r[2]);
+    emit_rm(c, ops[f->op - IR_FP_MADD] | (f->single ? 0 : X86_W), x86_xmm(d), x86_xmm(f->r[0]),
+            in_reg(f->r[1]));
     compare(f, X86_UCOMISS, d, in_reg(d));
+    f->r[2] = X86_NO_REG;
     call_if(f, x86_jcc(&c->as, X86_CC_P));
     return end(f, d);
 }
@@ -378,7 +387,7 @@ static int emit_narrow(Fp *f)
     int d;
 
     f->r[0] = x86_use_x(f->c, f->args[0]);
-    d = x86_temp_x(f->c);
+    d = x86_dest_x(f->c, X86_NO_REG, mask_of(f->r[0]));
     x86_xmm_load(f->c, d, x86_cpu((uint32_t)constant(f->c, X86_K_BOX).disp), false);
     emit_rm(f->c, X86_CVTSD2SS, x86_xmm(d), x86_xmm(d), in_reg(f->r[0]));
     f->single = true;
@@ -391,7 +400,7 @@ static int emit_widen(Fp *f)
 
     f->single = true;
     use_args(f);
-    d = x86_temp_x(f->c);
+    d = x86_dest_x(f->c, X86_NO_REG, mask_of(f->r[0]));
     check_boxes(f);
     zero(f->c, d);
     emit_rm(f->c, X86_CVTSS2SD, x86_xmm(d), x86_xmm(d), in_reg(f->r[0]));
@@ -407,7 +416,7 @@ static int emit_min_max(Fp *f, uint32_t op, uint32_t merge)
     int d;
 
     use_args(f);
-    d = x86_temp_x(c);
+    d = x86_dest_x(c, X86_NO_REG, mask_of(f->r[0]) | mask_of(f->r[1]));
     check_boxes(f);
     compare(f, X86_UCOMISS, f->r[0], in_reg(f->r[1]));
     call_if(f, x86_jcc(&c->as, X86_CC_P));
@@ -422,7 +431,7 @@ static int emit_min_max(Fp *f, uint32_t op, uint32_t merge)
 static int emit_sign_same(Fp *f)
 {
     TcgCompiler *c = f->c;
-    int d = x86_dest_x(c, f->r[0]);
+    int d = x86_dest_x(c, f->r[0], 0);
 
     check_boxes(f);
     if (f->op == IR_FP_SGNJ) {
@@ -445,7 +454,7 @@ static int emit_sign(Fp *f)
         return emit_sign_same(f);
     }
     sign = x86_temp_x(c);
-    d = x86_dest_x(c, f->r[0]);
+    d = x86_dest_x(c, f->r[0], 0);
     check_boxes(f);
     emit3(c, f->op == IR_FP_SGNJN ? X86_ANDNPS : X86_ANDPS, sign, f->r[1],
           constant(c, X86_K_SIGN + f->single));
@@ -542,7 +551,7 @@ static int emit_from(Fp *f)
     TcgCompiler *c = f->c;
     bool is_word = f->op == IR_FP_FROM_W || f->op == IR_FP_FROM_WU;
     int r = x86_use(c, f->args[0]);
-    int d = x86_temp_x(c);
+    int d = x86_dest_x(c, X86_NO_REG, 0);
 
     f->r[0] = r;
     if (f->op == IR_FP_FROM_WU) {
@@ -644,7 +653,7 @@ int x86_emit_fp(TcgCompiler *c, const IrInsn *in)
 int x86_emit_box(TcgCompiler *c, const IrInsn *in)
 {
     int a = x86_use_x(c, in->a);
-    int d = x86_dest_x(c, a);
+    int d = x86_dest_x(c, a, 0);
 
     emit3(c, X86_ORPS, d, a, constant(c, X86_K_BOX));
     c->vals[c->at].flags |= X86_VAL_BOXED;

@@ -18,8 +18,8 @@ typedef struct Live {
     TcgCompiler *c;
     X86Val *vals;
     const IrInsn *insns;
-    IrVal wanted[X86_N_REGS]; /* the value that wants this pinned register */
-    uint32_t pending;         /* registers with a wanted value */
+    IrVal wanted[X86_N_ALL_REGS]; /* the value that wants this pinned register */
+    uint32_t pending;             /* registers with a wanted value */
 } Live;
 
 static void use(Live *l, IrVal v, unsigned at)
@@ -100,10 +100,10 @@ static void unwant(Live *l, int reg)
     }
 }
 
-static void unwant_all(Live *l)
+static void unwant_all(Live *l, uint32_t which)
 {
-    while (l->pending) {
-        unwant(l, __builtin_ctz(l->pending));
+    for (uint32_t m = l->pending & which; m; m &= m - 1) {
+        unwant(l, __builtin_ctz(m));
     }
 }
 
@@ -120,6 +120,9 @@ static void want(Live *l, unsigned guest, IrVal v)
         return;
     }
     unwant(l, reg);
+    if (x86_is_xmm(reg)) {
+        l->vals[v].flags |= X86_VAL_X;
+    }
     if (!is_computed(&l->insns[v])) {
         return;
     }
@@ -206,23 +209,22 @@ static void visit(Live *l, const IrInsn *in, unsigned at)
         want(l, (unsigned)in->imm, in->a);
         break;
     case IR_LOAD:
-        unwant_all(l);
+        unwant_all(l, ~0u);
         note_base(l, in, at, X86_VAL_LOADED);
         use_as_address(l, in->a, at);
         break;
     case IR_STORE:
-        unwant_all(l);
+        unwant_all(l, ~0u);
         note_base(l, in, at, X86_VAL_STORED);
         use(l, in->b, at);
         use_as_address(l, in->a, at);
         break;
     case IR_CALL:
-        if (call_is_seen(l, in)) {
-            unwant_all(l);
-        }
         use_args(l, in, at);
         if (x86_fp_is_inline(l->c, in)) {
             want_vectors(l, in);
+        } else { /* C preserves no vector registers: pinned ones are loaded again */
+            unwant_all(l, call_is_seen(l, in) ? ~0u : X86_PINS_X);
         }
         break;
     case IR_OR:
@@ -232,7 +234,7 @@ static void visit(Live *l, const IrInsn *in, unsigned at)
         }
         break;
     case IR_EXITCC:
-        unwant_all(l);
+        unwant_all(l, ~0u);
         use(l, in->b, at);
         if (const_value(l, in->b, &zero) && zero == 0 && (in->imm >> 32) <= IR_NE) {
             use_as_condition(l, in->a, at);

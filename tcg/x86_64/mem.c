@@ -342,7 +342,7 @@ static bool is_vector_load(const TcgCompiler *c, uint32_t memop, IrType type)
 int x86_emit_load(TcgCompiler *c, const IrInsn *in)
 {
     uint32_t memop = (uint32_t)(in->imm >> 32);
-    int x = is_vector_load(c, memop, (IrType)in->type) ? x86_temp_x(c) : X86_NO_REG;
+    int x = is_vector_load(c, memop, (IrType)in->type) ? x86_dest_x(c, X86_NO_REG, 0) : X86_NO_REG;
     Lookup l = emit_lookup(c, in, IR_LOAD);
     int d = x86_hint(c) ? c->vals[c->at].hint : l.result;
 

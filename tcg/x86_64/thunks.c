@@ -14,7 +14,7 @@ static const int8_t temps[] = { X86_RAX, X86_RCX, X86_RDX, X86_RSI, X86_RDI };
 typedef struct Thunks {
     const TcgAbi *abi;
     X86Asm as;
-    int16_t guest_of[X86_N_REGS];
+    int16_t guest_of[X86_N_ALL_REGS];
     uint32_t pinned;
     uint8_t *exit; /* the common way out: eax = TcgExit */
 } Thunks;
@@ -55,6 +55,7 @@ static void make_enter(Thunks *t)
     x86_mov_rr(&t->as, X86_CPU, X86_RDI);
     load(t, X86_CTX, t->abi->ctx);
     load_pins(t);
+    x86_load_vector_pins(&t->as, t->abi->target, t->guest_of, t->pinned);
     x86_rr(&t->as, X86_G5, X86_G5_JMP, X86_RSI);
 }
 
@@ -138,7 +139,7 @@ static void move_vectors(Thunks *t, uint32_t op)
 /* Every register is saved by its number, for x86_miss() to read and change; vector registers only if @vectors. */
 static void make_miss(Thunks *t, bool vectors)
 {
-    uint32_t saved = X86_TEMPS | t->pinned;
+    uint32_t saved = X86_TEMPS | (t->pinned & ~X86_PINS_X);
 
     for (uint32_t m = saved; m; m &= m - 1) {
         store(t, __builtin_ctz(m), t->abi->save + 8 * (uint32_t)__builtin_ctz(m));
@@ -163,6 +164,8 @@ static void make_miss(Thunks *t, bool vectors)
     }
     if (vectors) {
         move_vectors(t, X86_MOVSD);
+    } else {
+        x86_load_vector_pins(&t->as, t->abi->target, t->guest_of, t->pinned);
     }
     x86_put8(&t->as, 0xc3);
 }
@@ -188,6 +191,8 @@ static void make_call_state(Thunks *t, bool fp)
     if (fp) {
         x86_fp_guest(&t->as, t->abi);
         move_vectors(t, X86_MOVSD);
+    } else {
+        x86_load_vector_pins(&t->as, t->abi->target, t->guest_of, t->pinned);
     }
     end_call(t);
 }

@@ -34,8 +34,9 @@ enum {
     X86_MAX_REGS = 1024,
 };
 
-/* All vector registers are temporaries. */
-#define X86_TEMPS_X 0xffff0000u
+/* Vector registers: xmm0 to xmm5 are temporaries, the others hold pinned guest registers, whose slots in memory are current too. */
+#define X86_TEMPS_X 0x003f0000u
+#define X86_PINS_X  0xffc00000u
 
 /* The host registers for pinned guest registers, the best ranked first; those that C preserves before those that it does not. */
 extern const int8_t x86_pin_regs[X86_N_PINS];
@@ -151,14 +152,14 @@ struct TcgCompiler {
 
     /* Allocation. */
     X86Val *vals;
-    unsigned at;                  /* index of the operation being emitted */
-    IrVal in_reg[X86_N_ALL_REGS]; /* chains */
-    IrVal *in_slot;               /* chains by guest register */
-    int8_t *pin_of;               /* host register of a guest register, or X86_NO_REG */
-    int16_t guest_of[X86_N_REGS]; /* guest register of a pinned host register, or -1 */
-    uint32_t pinned;              /* mask of host registers in use for pins */
-    uint32_t free;                /* temporaries with an empty chain */
-    uint32_t locked;              /* registers that this operation uses: not to be evicted */
+    unsigned at;                      /* index of the operation being emitted */
+    IrVal in_reg[X86_N_ALL_REGS];     /* chains */
+    IrVal *in_slot;                   /* chains by guest register */
+    int8_t *pin_of;                   /* host register of a guest register, or X86_NO_REG */
+    int16_t guest_of[X86_N_ALL_REGS]; /* guest register of a pinned host register, or -1 */
+    uint32_t pinned;                  /* mask of host registers in use for pins */
+    uint32_t free;                    /* temporaries with an empty chain */
+    uint32_t locked;                  /* registers that this operation uses: not to be evicted */
     uint64_t spills_free;
     X86Kept kept[X86_N_KEPT];
     unsigned next_kept;
@@ -212,7 +213,7 @@ static inline int x86_xmm(int reg)
 /* ---- compile.c ---- */
 
 /* Which guest registers of @target are pinned: guest register numbers by host register, -1 for none. Returns their host registers. */
-uint32_t x86_choose_pins(const IrTarget *target, int16_t guest_of[X86_N_REGS]);
+uint32_t x86_choose_pins(const IrTarget *target, int16_t guest_of[X86_N_ALL_REGS]);
 
 /* The value that @v is a constant away from; adds that to *disp. */
 static inline IrVal x86_root(const TcgCompiler *c, IrVal v, int64_t *disp)
@@ -262,8 +263,11 @@ bool x86_in_place(const TcgCompiler *c, IrVal v);
 int x86_dest(TcgCompiler *c, int prefer);
 /* True if the result can be computed in the pinned register that it is meant for. */
 bool x86_hint(const TcgCompiler *c);
-/* A vector register for the result: @prefer if that is one and dies, else a temporary. */
-int x86_dest_x(TcgCompiler *c, int prefer);
+/* A vector register for the result, none of @avoid: the pinned one it is meant for, else @prefer if that is one and dies, else a
+ * temporary. */
+int x86_dest_x(TcgCompiler *c, int prefer, uint32_t avoid);
+/* Loads @v into vector register @x without changing where @v is known to be. */
+void x86_load_to_x(TcgCompiler *c, int x, IrVal v);
 /* As x86_dest, but none of the registers in @mask. */
 int x86_dest_not(TcgCompiler *c, int prefer, uint32_t mask);
 /* Ends the operation: operands that die are released, the result is in @reg (X86_NO_REG: none). */
@@ -327,9 +331,12 @@ void x86_fp_host(X86Asm *as, const TcgAbi *abi);
 void x86_fp_guest(X86Asm *as, const TcgAbi *abi);
 void x86_cold_nan(TcgCompiler *c, const X86Cold *cold);
 void x86_cold_fp(TcgCompiler *c, const X86Cold *cold);
-/* Moves the pinned registers @which (a mask) from or to their slots: @op X86_MOV or X86_MOV_MR. */
-void x86_move_pins(X86Asm *as, const IrTarget *target, const int16_t guest_of[X86_N_REGS],
-                   uint32_t which, uint32_t op);
+/* Moves the pinned general registers among @which (a mask) from or to their slots: @op X86_MOV or X86_MOV_MR. */
+void x86_move_pins(X86Asm *as, const IrTarget *target, const int16_t *guest_of, uint32_t which,
+                   uint32_t op);
+/* Loads the pinned vector registers among @which from their slots, which are always current. */
+void x86_load_vector_pins(X86Asm *as, const IrTarget *target, const int16_t *guest_of,
+                          uint32_t which);
 void x86_emit_head(TcgCompiler *c);
 void x86_emit_exitcc(TcgCompiler *c, const IrInsn *in);
 void x86_emit_exit(TcgCompiler *c, const IrInsn *in);
