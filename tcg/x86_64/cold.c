@@ -56,6 +56,9 @@ static void emit_slow_access(TcgCompiler *c, const X86Cold *cold)
 {
     uint8_t half[2][8];
 
+    if (cold->miss.flags & X86_MISS_AGAIN) {
+        x86_emit_other_page(c, cold);
+    }
     memcpy(half, &cold->miss, sizeof(half));
     x86_call_fn(&c->as, c->abi, cold->cc ? TCG_THUNK_MISS_X : TCG_THUNK_MISS);
     x86_site(c, TCG_SITE_FAULT, cold->offset, cold->word, cold->insn);

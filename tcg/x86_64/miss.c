@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Memory accesses that the fast path in a block did not do: no translation in the TLB, a page crossed, misaligned, or another page
- * than that of the translation kept from an earlier access through the same base.
+ * Memory accesses that the fast path in a block did not do: no translation in the TLB, a page crossed, misaligned.
  *
  * The thunk (thunks.c) has saved all host registers by number in Cpu.save and reloads them from there. What to do stands behind
  * the call in the code (cold.c): the jump back into the block, then an X86Miss inside two never executed instructions.
@@ -52,8 +51,8 @@ static uint64_t address(const Miss *x)
     return va;
 }
 
-/* Looks the address up as the fast path would and keeps what it finds for this block's later accesses. Returns va - tag. */
-static uint64_t look_up(const Miss *x)
+/* Looks the address up as the fast path would and keeps what it finds for this block's later accesses. */
+static void look_up(const Miss *x)
 {
     uint64_t table = field64(x, x->abi->ctx) +
                      (x->m.flags & X86_MISS_STORE ? x->abi->tlb_write : x->abi->tlb_read);
@@ -66,22 +65,6 @@ static uint64_t look_up(const Miss *x)
     }
     x->regs[x->m.offset_addend & 15] = offset - (uint64_t)(int64_t)x->m.delta;
     x->regs[x->m.offset_addend >> 4] = entry[1];
-    return offset;
-}
-
-/* An access through a kept translation: true if it can be done in the block now, with another one. */
-static bool found_again(const Miss *x)
-{
-    unsigned size = 1u << (x->memop & IR_MEM_SIZE);
-    uint64_t offset = look_up(x);
-
-    if (offset > 4096 - size || (x->memop & IR_MEM_ALIGN && offset & (size - 1))) {
-        return false;
-    }
-    if (x->m.flags & X86_MISS_SCRATCH) {
-        x->regs[x->m.scratch_index & 15] = offset;
-    }
-    return true;
 }
 
 static void do_access(const Miss *x)
@@ -101,20 +84,13 @@ static void do_access(const Miss *x)
     }
 }
 
-void x86_miss(const TcgAbi *abi, uint8_t *cpu, uint8_t **ret)
+void x86_miss(const TcgAbi *abi, uint8_t *cpu, const uint8_t *ret)
 {
     Miss x = { .abi = abi, .cpu = cpu, .regs = (uint64_t *)(void *)(cpu + abi->save) };
 
-    read_miss(&x, *ret + JUMP_LEN);
+    read_miss(&x, ret + JUMP_LEN);
     x.memop = x.m.memop_scale & ((1u << X86_MISS_SCALE_SHIFT) - 1);
     x.va = address(&x);
-    if (x.m.flags & X86_MISS_AGAIN && found_again(&x)) {
-        int32_t back;
-
-        memcpy(&back, *ret + 1, 4);
-        *ret += JUMP_LEN + back - x.m.access_len;
-        return;
-    }
     do_access(&x);
     if (x.m.flags & X86_MISS_KEEP) {
         look_up(&x);

@@ -147,12 +147,11 @@ static void make_miss(Thunks *t, bool vectors)
     if (vectors) {
         move_vectors(t, X86_MOVSD_MR);
     }
-    x86_rm(&t->as, X86_MOV | X86_W, X86_RAX, x86_mem(X86_RSP, 0));
-    store(t, X86_RAX, t->abi->host_pc);
+    x86_rm(&t->as, X86_MOV | X86_W, X86_RDX, x86_mem(X86_RSP, 0));
+    store(t, X86_RDX, t->abi->host_pc);
     store_pins(t);
     x86_mov_ri(&t->as, X86_RDI, (uintptr_t)t->abi);
     x86_mov_rr(&t->as, X86_RSI, X86_CPU);
-    x86_mov_rr(&t->as, X86_RDX, X86_RSP);
     x86_alu_ri(&t->as, X86_W, X86_G1_SUB, X86_RSP, 8);
     x86_mov_ri(&t->as, X86_RAX, (uintptr_t)x86_miss);
     x86_rr(&t->as, X86_G5, X86_G5_CALL, X86_RAX);

@@ -73,7 +73,7 @@ enum {
     X86_MISS_IMM = 4,      /* a store of .imm instead of a register */
     X86_MISS_INDEX = 8,    /* va = base + (index << scale) + disp, else base + disp */
     X86_MISS_KEEP = 16,    /* offset and addend are used by a later access */
-    X86_MISS_AGAIN = 32,   /* offset and addend were an earlier access's */
+    X86_MISS_AGAIN = 32,   /* the page was that of another access */
     X86_MISS_SCRATCH = 64, /* and .scratch must be va - tag at the access */
     X86_MISS_X = 128,      /* the value or result is in a vector register */
     X86_MISS_SCALE_SHIFT = 5,
@@ -307,6 +307,9 @@ int x86_emit_div(TcgCompiler *c, const IrInsn *in);
 void x86_forget_translation(TcgCompiler *c, int reg);
 void x86_forget_translations(TcgCompiler *c);
 int x86_emit_load(TcgCompiler *c, const IrInsn *in);
+/* Out of line, for an access through a kept translation that is of another page: looks its page up, keeps that, and does the access in the
+ * block. Goes on to the next instruction, with nothing of use kept, if the TLB does not have it. */
+void x86_emit_other_page(TcgCompiler *c, const X86Cold *cold);
 void x86_emit_store(TcgCompiler *c, const IrInsn *in);
 int x86_emit_call(TcgCompiler *c, const IrInsn *in);
 
@@ -356,9 +359,9 @@ uint32_t x86_arg(const TcgCompiler *c, unsigned n);
 
 /* ---- miss.c ---- */
 
-/* Does the memory access whose call has *@ret as return address, with the host registers in Cpu.save (by number); changes these as
- * the block wants them, and *@ret. May leave by a guest fault. Called by the thunk. */
-void x86_miss(const TcgAbi *abi, uint8_t *cpu, uint8_t **ret);
+/* Does the memory access whose call returns to @ret, with the host registers in Cpu.save (by number); changes these as the block
+ * wants them. May leave by a guest fault. Called by the thunk. */
+void x86_miss(const TcgAbi *abi, uint8_t *cpu, const uint8_t *ret);
 
 /* ---- cold.c ---- */
 
