@@ -14,11 +14,11 @@
 #include "softmmu/tlb-priv.h"
 #include "util/log.h"
 
-/* The verifier runs between the passes in debug builds. */
-#ifdef NDEBUG
-enum { IR_VERIFY = 0 };
-#else
+/* The verifier runs behind the passes in debug and sanitizer builds. */
+#ifdef MENURA_DEBUG
 enum { IR_VERIFY = 1 };
+#else
+enum { IR_VERIFY = 0 };
 #endif
 
 typedef struct Translator {
