@@ -298,6 +298,11 @@ IrVal ir_call(IrBlock *ir, unsigned helper, IrVal a, IrVal b, IrVal c, uint32_t 
     return h->ret == IR_VOID ? IR_NONE : v;
 }
 
+void ir_guard(IrBlock *ir, IrVal a, unsigned helper)
+{
+    ir_append(ir, IR_GUARD, ir_type(ir, a), a, IR_NONE, IR_NONE, helper);
+}
+
 /* ---- Exits ---- */
 
 void ir_exitcc(IrBlock *ir, IrCond cond, IrVal a, IrVal b, int32_t page_offset)

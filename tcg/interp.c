@@ -151,6 +151,11 @@ TcgExit tcg_interp_run(const TcgAbi *abi, const IrBlock *ir, void *cpu, const Ir
         case IR_CALL:
             v[i] = narrow(insn, call_helper(abi, insn, cpu, v));
             break;
+        case IR_GUARD:
+            if (!v[insn->a]) {
+                call_helper(abi, insn, cpu, v);
+            }
+            break;
         case IR_EXITCC:
             if (ir_cond_eval((IrCond)high, (IrType)insn->type, v[insn->a], v[insn->b])) {
                 *field64(cpu, abi->arg) = (uint64_t)(int32_t)insn->imm;

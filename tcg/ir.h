@@ -230,6 +230,8 @@ void ir_store(IrBlock *ir, IrVal addr, int32_t disp, uint32_t memop, IrVal v);
 void ir_fence(IrBlock *ir, bool full);
 /* Calls helper number @helper with its n_args values (IR_NONE for the rest) and @constant; IR_NONE for a void one. */
 IrVal ir_call(IrBlock *ir, unsigned helper, IrVal a, IrVal b, IrVal c, uint32_t constant);
+/* Calls @helper, which returns nothing and takes nothing (its constant is 0), if @a is 0: rare, so that it costs a compare. */
+void ir_guard(IrBlock *ir, IrVal a, unsigned helper);
 /* Leaves the block to @page_offset (relative to the block's page, any int32) if a @cond b. */
 void ir_exitcc(IrBlock *ir, IrCond cond, IrVal a, IrVal b, int32_t page_offset);
 void ir_exit(IrBlock *ir, int32_t page_offset);

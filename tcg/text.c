@@ -98,7 +98,7 @@ static void print_name(const IrBlock *ir, const IrInsn *insn, GString *out)
 
     if (insn->op == IR_GETREG || insn->op == IR_SETREG) {
         g_string_append_printf(out, " %s", insn->imm < t->n_regs ? t->regs[insn->imm].name : "?");
-    } else if (insn->op == IR_CALL) {
+    } else if (insn->op == IR_CALL || insn->op == IR_GUARD) {
         uint32_t helper = (uint32_t)insn->imm;
 
         g_string_append_printf(out, " %s", helper < t->n_helpers ? t->helpers[helper].name : "?");
@@ -339,7 +339,7 @@ static bool parse_names(Parser *p, IrInsn *insn)
         return find_name(word, t->n_regs, reg_name, t->regs, &insn->imm) ||
                bad(p, "no such register:", word);
     }
-    if (insn->op == IR_CALL) {
+    if (insn->op == IR_CALL || insn->op == IR_GUARD) {
         const char *word = next_word(p);
 
         return find_name(word, t->n_helpers, helper_name, t->helpers, &insn->imm) ||

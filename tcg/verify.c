@@ -77,6 +77,9 @@ static bool types_ok(const IrBlock *ir, const IrInsn *insn)
         return a == IR_I64 && insn->type == ir_type(ir, insn->b);
     case IR_CALL:
         return call_types_ok(ir, insn);
+    case IR_GUARD:
+        return insn->type == a && !ir->target->helpers[insn->imm].n_args &&
+               ir->target->helpers[insn->imm].ret == IR_VOID;
     case IR_EXITIND:
         return insn->type == IR_VOID && a == IR_I64;
     case IR_INSN:
@@ -105,6 +108,8 @@ static const char *numbers_fault(const IrBlock *ir, const IrInsn *insn)
         return insn->imm < ir->target->n_regs ? NULL : "no such register";
     case IR_CALL:
         return (uint32_t)insn->imm < ir->target->n_helpers ? NULL : "no such helper";
+    case IR_GUARD:
+        return insn->imm < ir->target->n_helpers ? NULL : "no such helper";
     case IR_SETCC:
         return insn->imm <= IR_GTU ? NULL : "no such condition";
     case IR_EXITCC:

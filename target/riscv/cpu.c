@@ -55,25 +55,16 @@ static bool satp_is_on(const RvCpu *cpu)
     return cpu->satp >> (rv_cpu_is_64(cpu) ? 60 : 31) != 0;
 }
 
-static uint32_t fp_mode(const RvCpu *cpu)
-{
-    unsigned fs = rv_cpu_fs(cpu);
-
-    if (!fs || cpu->fs_lazy) {
-        return RV_MODE_FS_OFF;
-    }
-    return (fs != 3 ? RV_MODE_FS_CLEAN : 0) | cpu->frm << RV_MODE_FRM_SHIFT;
-}
-
 void rv_cpu_update_mode(RvCpu *cpu)
 {
     uint64_t ms = cpu->mstatus, root = 0;
     unsigned data =
         ms & RV_MSTATUS_MPRV && cpu->priv == RV_PRIV_M ? ms >> RV_MSTATUS_MPP_SHIFT & 3 : cpu->priv;
-    uint32_t mode = cpu->mode_base | fp_mode(cpu) | (uint32_t)cpu->priv << RV_MODE_PRIV_SHIFT |
-                    data << RV_MODE_DATA_SHIFT;
+    uint32_t mode = cpu->mode_base | cpu->frm << RV_MODE_FRM_SHIFT |
+                    (uint32_t)cpu->priv << RV_MODE_PRIV_SHIFT | data << RV_MODE_DATA_SHIFT;
     ContextKey key;
 
+    cpu->fp_ready = rv_cpu_fs(cpu) == 3;
     if (data != RV_PRIV_M && satp_is_on(cpu)) {
         /* SUM and MXR count only here: without translation all contexts of a privilege are one. */
         root = cpu->satp;
@@ -174,7 +165,6 @@ static void reset(Cpu *cpu)
     rv->res_valid = 0;
     rv->res_addr = rv->res_value = 0;
     rv->priv = RV_PRIV_M;
-    rv->fs_lazy = false;
     cpu->pc = rv_cpu_xlen_mask(rv, rv->reset_pc);
     reset_csrs(rv);
     state_loaded(cpu);
@@ -202,7 +192,6 @@ static const StateField state[] = {
     F(res_value, STATE_U64, "reservation: value loaded"),
     F(res_valid, STATE_U32, "reservation: there is one"),
     F(priv, STATE_U8, "privilege"),
-    F(fs_lazy, STATE_BOOL, "FS is on but no FP insn ran since the trap"),
     F(mstatus, STATE_U64, "mstatus"),
     F(medeleg, STATE_U64, "medeleg"),
     F(mideleg, STATE_U64, "mideleg"),

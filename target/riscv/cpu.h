@@ -7,12 +7,11 @@
  * reads them in C masks (rv_cpu_xlen_mask()). Narrower f values are NaN-boxed in 64 bits; FLEN is 64 with D, else values are boxed all the same.
  *
  * What a translation may depend on is the mode word (translate.h), kept ready in RvCpu.mode by rv_cpu_update_mode(). The same word is
- * part of the context's key, so a jump cache never holds a block of another mode. Code that changes privilege, mstatus, satp, FS
+ * part of the context's key, so a jump cache never holds a block of another mode. Code that changes privilege, mstatus, satp
  * or frm calls rv_cpu_update_mode() and must then leave the block: generated code keeps the context in a register.
  *
- * mstatus.FS after a trap: kernels enter with the user's FS still on and turn it off at once. So that this takes no contexts of its own, a trap
- * sets `fs_lazy`: the mode says FS_OFF whatever FS is. An illegal instruction then clears fs_lazy and runs the insn again in
- * the true mode (rv_helper_raise).
+ * mstatus.FS is no part of the mode, which would take contexts and translations of its own: a block with floating point asks
+ * `fp_ready` once, and rv_helper_fp_enable() refuses or makes FS Dirty.
  */
 #ifndef TARGET_RISCV_CPU_H
 #define TARGET_RISCV_CPU_H
@@ -108,6 +107,7 @@ typedef struct RvCpu {
     uint64_t x[32]; /* x[0] stays 0 */
     uint64_t f[32];
     uint32_t frm;      /* 0-7 */
+    uint32_t fp_ready; /* 1: mstatus.FS is Dirty; kept by rv_cpu_update_mode() */
     uint64_t res_addr; /* LR's reservation: virtual address, value loaded */
     uint64_t res_value;
     uint32_t res_valid; /* 0: none; any trap, xRET or SC clears it */
@@ -117,7 +117,6 @@ typedef struct RvCpu {
     uint32_t mode_base; /* the bits of it that never change */
     uint64_t root;      /* satp if loads and stores are translated, else 0: ContextKey.root */
     uint8_t priv;       /* RV_PRIV_* */
-    bool fs_lazy;       /* the mode says FS_OFF although FS may be on (see above) */
     RvConfig config;
 
     /* Trap handling and status. mstatus is the 64-bit layout also for RV32, SD computed on reading. */

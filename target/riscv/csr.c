@@ -93,8 +93,8 @@ static bool check_stimecmp(const RvCpu *cpu, unsigned csr)
 
 static void set_fs_dirty(RvCpu *cpu)
 {
-    /* The mode may go on saying Clean: then the next FP insn looks again (fflags writes do not end a block). */
     cpu->mstatus |= RV_MSTATUS_FS;
+    cpu->fp_ready = 1;
 }
 
 void rv_csr_update_rounding(RvCpu *cpu)

@@ -45,8 +45,8 @@ typedef void RvHelperV2(Cpu *cpu, uint64_t a, uint64_t b, uint32_t constant);
  *               raise illegal instruction. Those of CSRs that may change mode, translation or
  *               interrupts end (write_ends_block() in trans-priv.c); fflags, scratch, epc, cause,
  *               tval, tvec do not, so their writes must not change any of these
- *   fs_dirty    mstatus.FS = Dirty, the mode follows; ends, and the same insn is run again in its
- *               dirty form
+ *   fp_enable   before floating point while mstatus.FS is not Dirty: raises if it is off, else makes it
+ *               Dirty
  *   mret, sret  raise if not allowed; set pc, end
  *   wfi         a = pc of the next insn. Raises if not allowed; sets pc, then cpu_halt() unless
  *               has_work; ends
@@ -68,7 +68,7 @@ typedef void RvHelperV2(Cpu *cpu, uint64_t a, uint64_t b, uint32_t constant);
     X(RV_HELPER_CSRRW, rv_helper_csrrw, I1, IR_HELPER_FAULTS, IR_FP_NONE)               \
     X(RV_HELPER_CSRRS, rv_helper_csrrs, I1, IR_HELPER_FAULTS, IR_FP_NONE)               \
     X(RV_HELPER_CSRRC, rv_helper_csrrc, I1, IR_HELPER_FAULTS, IR_FP_NONE)               \
-    X(RV_HELPER_FS_DIRTY, rv_helper_fs_dirty, V0, 0, IR_FP_NONE)                        \
+    X(RV_HELPER_FP_ENABLE, rv_helper_fp_enable, V0, IR_HELPER_FAULTS, IR_FP_NONE)       \
     X(RV_HELPER_MRET, rv_helper_mret, V0, IR_HELPER_FAULTS, IR_FP_NONE)                 \
     X(RV_HELPER_SRET, rv_helper_sret, V0, IR_HELPER_FAULTS, IR_FP_NONE)                 \
     X(RV_HELPER_WFI, rv_helper_wfi, V1, IR_HELPER_FAULTS, IR_FP_NONE)                   \

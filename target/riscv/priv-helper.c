@@ -49,10 +49,15 @@ void rv_helper_fence_i(Cpu *cpu, uint32_t constant)
 
 /* ---- Floating point ---- */
 
-void rv_helper_fs_dirty(Cpu *cpu, uint32_t constant)
+void rv_helper_fp_enable(Cpu *cpu, uint32_t constant)
 {
-    rv_cpu(cpu)->mstatus |= RV_MSTATUS_FS;
-    rv_cpu_update_mode(rv_cpu(cpu));
+    RvCpu *rv = rv_cpu(cpu);
+
+    if (!rv_cpu_fs(rv)) {
+        rv_raise_illegal(rv);
+    }
+    rv->mstatus |= RV_MSTATUS_FS;
+    rv->fp_ready = 1;
 }
 
 /* ---- Waiting ---- */

@@ -24,11 +24,6 @@ enum {
     CSR_MTVAL = 0x343,
 };
 
-static bool is_fp(unsigned csr)
-{
-    return csr >= CSR_FFLAGS && csr <= CSR_FCSR;
-}
-
 /* Whether a write may change the mode, translation, memory protection, or which interrupts are
  * taken. */
 static bool write_ends_block(unsigned csr)
@@ -51,17 +46,8 @@ static bool write_ends_block(unsigned csr)
     }
 }
 
-/* The FP CSRs need FS on. */
-static bool csr_legal(const RvTrans *t, unsigned csr)
-{
-    return !is_fp(csr) || !(t->mode & RV_MODE_FS_OFF);
-}
-
 static bool read_csr(RvTrans *t, const RvInsn *i)
 {
-    if (!csr_legal(t, i->csr)) {
-        return false;
-    }
     rv_set_result(t, i->rd, ir_call(t->ir, RV_HELPER_CSRR, IR_NONE, IR_NONE, IR_NONE, i->csr));
     return true;
 }
@@ -71,11 +57,6 @@ static bool write_csr(RvTrans *t, const RvInsn *i, unsigned helper, IrVal v)
 {
     IrVal old;
 
-    if (is_fp(i->csr) && t->mode & RV_MODE_FS_CLEAN) {
-        ir_call(t->ir, RV_HELPER_FS_DIRTY, IR_NONE, IR_NONE, IR_NONE, 0);
-        rv_end_system(t, t->pc);
-        return true;
-    }
     old = ir_call(t->ir, helper, v, IR_NONE, IR_NONE, i->csr);
     if (old != IR_NONE) {
         rv_set_result(t, i->rd, old);
@@ -94,7 +75,7 @@ static bool swap_csr(RvTrans *t, const RvInsn *i, IrVal v)
 
 bool rv_tr_csrrw(RvTrans *t, const RvInsn *i)
 {
-    return csr_legal(t, i->csr) && swap_csr(t, i, rv_get_arg(t, i->rs1));
+    return swap_csr(t, i, rv_get_arg(t, i->rs1));
 }
 
 /* CSRRS and CSRRC with rs1 = x0 do not write. */
@@ -103,7 +84,7 @@ bool rv_tr_csrrs(RvTrans *t, const RvInsn *i)
     if (!i->rs1) {
         return read_csr(t, i);
     }
-    return csr_legal(t, i->csr) && write_csr(t, i, RV_HELPER_CSRRS, rv_get_arg(t, i->rs1));
+    return write_csr(t, i, RV_HELPER_CSRRS, rv_get_arg(t, i->rs1));
 }
 
 bool rv_tr_csrrc(RvTrans *t, const RvInsn *i)
@@ -111,7 +92,7 @@ bool rv_tr_csrrc(RvTrans *t, const RvInsn *i)
     if (!i->rs1) {
         return read_csr(t, i);
     }
-    return csr_legal(t, i->csr) && write_csr(t, i, RV_HELPER_CSRRC, rv_get_arg(t, i->rs1));
+    return write_csr(t, i, RV_HELPER_CSRRC, rv_get_arg(t, i->rs1));
 }
 
 static IrVal uimm(RvTrans *t, const RvInsn *i)
@@ -121,7 +102,7 @@ static IrVal uimm(RvTrans *t, const RvInsn *i)
 
 bool rv_tr_csrrwi(RvTrans *t, const RvInsn *i)
 {
-    return csr_legal(t, i->csr) && swap_csr(t, i, uimm(t, i));
+    return swap_csr(t, i, uimm(t, i));
 }
 
 bool rv_tr_csrrsi(RvTrans *t, const RvInsn *i)
@@ -129,7 +110,7 @@ bool rv_tr_csrrsi(RvTrans *t, const RvInsn *i)
     if (!i->uimm) {
         return read_csr(t, i);
     }
-    return csr_legal(t, i->csr) && write_csr(t, i, RV_HELPER_CSRRS, uimm(t, i));
+    return write_csr(t, i, RV_HELPER_CSRRS, uimm(t, i));
 }
 
 bool rv_tr_csrrci(RvTrans *t, const RvInsn *i)
@@ -137,7 +118,7 @@ bool rv_tr_csrrci(RvTrans *t, const RvInsn *i)
     if (!i->uimm) {
         return read_csr(t, i);
     }
-    return csr_legal(t, i->csr) && write_csr(t, i, RV_HELPER_CSRRC, uimm(t, i));
+    return write_csr(t, i, RV_HELPER_CSRRC, uimm(t, i));
 }
 
 /* ---- Traps and returns ---- */

@@ -6,9 +6,7 @@
  * f slots are 64 bits and narrower values are NaN-boxed (D extension, "NaN Boxing of Narrower
  * Values").
  *
- * mstatus.FS: off in the key makes every insn here illegal. Not yet dirty: an insn that writes f
- * registers or fflags first calls rv_helper_fs_dirty, which changes the mode, and is then
- * translated again in its new mode. Once dirty it costs nothing.
+ * mstatus.FS: off makes every insn here illegal, which is asked once a block (need_fp()).
  */
 #include "target/riscv/fpu.h"
 #include "target/riscv/translate-priv.h"
@@ -17,9 +15,14 @@ static const uint64_t box_s = 0xffffffff00000000, box_h = 0xffffffffffff0000;
 
 /* ---- State and rounding mode ---- */
 
-static bool enabled(const RvTrans *t)
+/* Before the block's first insn that uses FP state. That FS becomes Dirty by reads too is permitted (privileged architecture, "Extension
+ * Context Status in mstatus"). */
+static void need_fp(RvTrans *t)
 {
-    return !(t->mode & RV_MODE_FS_OFF);
+    if (!t->has_fp) {
+        ir_guard(t->ir, ir_getreg(t->ir, RV_REG_FP_READY), RV_HELPER_FP_ENABLE);
+        t->has_fp = true;
+    }
 }
 
 static unsigned frm(const RvTrans *t)
@@ -40,17 +43,6 @@ static unsigned rounding(const RvTrans *t, const RvInsn *i)
     unsigned rm = i->rm == 7 ? frm(t) : i->rm;
 
     return rm == frm(t) && rm != RV_RM_RMM ? 7 : rm;
-}
-
-/* Before FP state is written. True: the block ended, the insn is run again with FS = Dirty. */
-static bool left_to_dirty(RvTrans *t)
-{
-    if (t->mode & RV_MODE_FS_CLEAN) {
-        ir_call(t->ir, RV_HELPER_FS_DIRTY, IR_NONE, IR_NONE, IR_NONE, 0);
-        rv_end_system(t, t->pc);
-        return true;
-    }
-    return false;
 }
 
 /* ---- Registers ---- */
@@ -77,12 +69,7 @@ static bool load_f(RvTrans *t, const RvInsn *i, uint32_t memop, uint64_t box)
 {
     IrVal v;
 
-    if (!enabled(t)) {
-        return false;
-    }
-    if (left_to_dirty(t)) {
-        return true;
-    }
+    need_fp(t);
     v = rv_load(t, IR_I64, i->rs1, i->imm, memop);
     set_f(t, i->rd, ir_or(t->ir, v, const64(t, box)));
     return true;
@@ -90,9 +77,7 @@ static bool load_f(RvTrans *t, const RvInsn *i, uint32_t memop, uint64_t box)
 
 static bool store_f(RvTrans *t, const RvInsn *i, uint32_t memop)
 {
-    if (!enabled(t)) {
-        return false;
-    }
+    need_fp(t);
     rv_store(t, i->rs1, i->imm, memop, get_f(t, i->rs2));
     return true;
 }
@@ -129,72 +114,50 @@ bool rv_tr_fsd(RvTrans *t, const RvInsn *i)
 
 bool rv_tr_fmv_x_h(RvTrans *t, const RvInsn *i)
 {
-    if (!enabled(t)) {
-        return false;
-    }
+    need_fp(t);
     rv_set_result(t, i->rd, ir_unary(t->ir, IR_SEXT16, get_f(t, i->rs1)));
     return true;
 }
 
 bool rv_tr_fmv_x_w(RvTrans *t, const RvInsn *i)
 {
-    if (!enabled(t)) {
-        return false;
-    }
+    need_fp(t);
     rv_set32(t, i->rd, ir_trunc(t->ir, get_f(t, i->rs1)));
     return true;
 }
 
 bool rv_tr_fmv_x_d(RvTrans *t, const RvInsn *i)
 {
-    if (!enabled(t)) {
-        return false;
-    }
+    need_fp(t);
     rv_set(t, i->rd, get_f(t, i->rs1));
     return true;
 }
 
 bool rv_tr_fmvh_x_d(RvTrans *t, const RvInsn *i)
 {
-    if (!enabled(t)) {
-        return false;
-    }
+    need_fp(t);
     rv_set_result(t, i->rd, ir_binary(t->ir, IR_SHR, get_f(t, i->rs1), const64(t, 32)));
     return true;
 }
 
 bool rv_tr_fmv_h_x(RvTrans *t, const RvInsn *i)
 {
-    if (!enabled(t)) {
-        return false;
-    }
-    if (left_to_dirty(t)) {
-        return true;
-    }
+    need_fp(t);
     set_f(t, i->rd, ir_or(t->ir, rv_get_arg(t, i->rs1), const64(t, box_h)));
     return true;
 }
 
 bool rv_tr_fmv_w_x(RvTrans *t, const RvInsn *i)
 {
-    if (!enabled(t)) {
-        return false;
-    }
-    if (left_to_dirty(t)) {
-        return true;
-    }
+    need_fp(t);
     set_f(t, i->rd, ir_or(t->ir, rv_get_arg(t, i->rs1), const64(t, box_s)));
     return true;
 }
 
 bool rv_tr_fmv_d_x(RvTrans *t, const RvInsn *i)
 {
-    if (!enabled(t)) {
-        return false;
-    }
-    if (!left_to_dirty(t)) {
-        set_f(t, i->rd, rv_get(t, i->rs1));
-    }
+    need_fp(t);
+    set_f(t, i->rd, rv_get(t, i->rs1));
     return true;
 }
 
@@ -202,12 +165,7 @@ bool rv_tr_fmvp_d_x(RvTrans *t, const RvInsn *i)
 {
     IrVal low, high;
 
-    if (!enabled(t)) {
-        return false;
-    }
-    if (left_to_dirty(t)) {
-        return true;
-    }
+    need_fp(t);
     low = rv_get_arg(t, i->rs1);
     high = ir_binary(t->ir, IR_SHL, rv_get_arg(t, i->rs2), const64(t, 32));
     set_f(t, i->rd, ir_or(t->ir, high, low));
@@ -221,12 +179,10 @@ static bool arith2(RvTrans *t, const RvInsn *i, unsigned helper)
 {
     IrVal a;
 
-    if (!enabled(t) || !rounding_legal(t, i)) {
+    if (!rounding_legal(t, i)) {
         return false;
     }
-    if (left_to_dirty(t)) {
-        return true;
-    }
+    need_fp(t);
     a = get_f(t, i->rs1);
     set_f(t, i->rd, ir_call(t->ir, helper, a, get_f(t, i->rs2), IR_NONE, rounding(t, i)));
     return true;
@@ -235,14 +191,13 @@ static bool arith2(RvTrans *t, const RvInsn *i, unsigned helper)
 /* fd = helper(fs1) rounded by rm. */
 static bool arith1(RvTrans *t, const RvInsn *i, unsigned helper)
 {
-    if (!enabled(t) || !rounding_legal(t, i)) {
+    if (!rounding_legal(t, i)) {
         return false;
     }
-    if (!left_to_dirty(t)) {
-        IrVal a = get_f(t, i->rs1);
+    need_fp(t);
+    IrVal a = get_f(t, i->rs1);
 
-        set_f(t, i->rd, ir_call(t->ir, helper, a, IR_NONE, IR_NONE, rounding(t, i)));
-    }
+    set_f(t, i->rd, ir_call(t->ir, helper, a, IR_NONE, IR_NONE, rounding(t, i)));
     return true;
 }
 
@@ -251,12 +206,10 @@ static bool arith3(RvTrans *t, const RvInsn *i, unsigned helper)
 {
     IrVal a, b;
 
-    if (!enabled(t) || !rounding_legal(t, i)) {
+    if (!rounding_legal(t, i)) {
         return false;
     }
-    if (left_to_dirty(t)) {
-        return true;
-    }
+    need_fp(t);
     a = get_f(t, i->rs1);
     b = get_f(t, i->rs2);
     set_f(t, i->rd, ir_call(t->ir, helper, a, b, get_f(t, i->rs3), rounding(t, i)));
@@ -268,12 +221,7 @@ static bool select2(RvTrans *t, const RvInsn *i, unsigned helper)
 {
     IrVal a;
 
-    if (!enabled(t)) {
-        return false;
-    }
-    if (left_to_dirty(t)) {
-        return true;
-    }
+    need_fp(t);
     a = get_f(t, i->rs1);
     set_f(t, i->rd, ir_call(t->ir, helper, a, get_f(t, i->rs2), IR_NONE, 0));
     return true;
@@ -284,12 +232,7 @@ static bool compare(RvTrans *t, const RvInsn *i, unsigned helper)
 {
     IrVal a;
 
-    if (!enabled(t)) {
-        return false;
-    }
-    if (left_to_dirty(t)) {
-        return true;
-    }
+    need_fp(t);
     a = get_f(t, i->rs1);
     rv_set_result(t, i->rd, ir_call(t->ir, helper, a, get_f(t, i->rs2), IR_NONE, 0));
     return true;
@@ -298,15 +241,14 @@ static bool compare(RvTrans *t, const RvInsn *i, unsigned helper)
 /* rd = helper(fs1) rounded by rm. */
 static bool to_int(RvTrans *t, const RvInsn *i, unsigned helper)
 {
-    if (!enabled(t) || !rounding_legal(t, i)) {
+    if (!rounding_legal(t, i)) {
         return false;
     }
-    if (!left_to_dirty(t)) {
-        /* Truncation, which C programs mean, has instructions of its own on most hosts. */
-        unsigned rm = i->rm == RV_RM_RTZ ? RV_RM_RTZ : rounding(t, i);
+    need_fp(t);
+    /* Truncation, which C programs mean, has instructions of its own on most hosts. */
+    unsigned rm = i->rm == RV_RM_RTZ ? RV_RM_RTZ : rounding(t, i);
 
-        rv_set_result(t, i->rd, ir_call(t->ir, helper, get_f(t, i->rs1), IR_NONE, IR_NONE, rm));
-    }
+    rv_set_result(t, i->rd, ir_call(t->ir, helper, get_f(t, i->rs1), IR_NONE, IR_NONE, rm));
     return true;
 }
 
@@ -315,13 +257,12 @@ static bool from_int(RvTrans *t, const RvInsn *i, unsigned helper)
 {
     IrVal x;
 
-    if (!enabled(t) || !rounding_legal(t, i)) {
+    if (!rounding_legal(t, i)) {
         return false;
     }
-    if (!left_to_dirty(t)) {
-        x = rv_get_arg(t, i->rs1);
-        set_f(t, i->rd, ir_call(t->ir, helper, x, IR_NONE, IR_NONE, rounding(t, i)));
-    }
+    need_fp(t);
+    x = rv_get_arg(t, i->rs1);
+    set_f(t, i->rd, ir_call(t->ir, helper, x, IR_NONE, IR_NONE, rounding(t, i)));
     return true;
 }
 
@@ -347,12 +288,8 @@ bool rv_tr_fsgnj_d(RvTrans *t, const RvInsn *i)
     if (i->rs1 != i->rs2) {
         return select2(t, i, RV_HELPER_FSGNJ_D);
     }
-    if (!enabled(t)) {
-        return false;
-    }
-    if (!left_to_dirty(t)) { /* fmv.d */
-        set_f(t, i->rd, get_f(t, i->rs1));
-    }
+    need_fp(t);
+    set_f(t, i->rd, get_f(t, i->rs1));
     return true;
 }
 
@@ -573,9 +510,7 @@ bool rv_tr_fleq_d(RvTrans *t, const RvInsn *i)
 /* Pure: writes no FP state. */
 static bool classify(RvTrans *t, const RvInsn *i, unsigned helper)
 {
-    if (!enabled(t)) {
-        return false;
-    }
+    need_fp(t);
     rv_set_result(t, i->rd, ir_call(t->ir, helper, get_f(t, i->rs1), IR_NONE, IR_NONE, 0));
     return true;
 }
@@ -704,14 +639,10 @@ bool rv_tr_fcvt_h_d(RvTrans *t, const RvInsn *i)
 
 bool rv_tr_fcvtmod_w_d(RvTrans *t, const RvInsn *i)
 {
-    if (!enabled(t)) {
-        return false;
-    }
-    if (!left_to_dirty(t)) {
-        IrVal v = ir_call(t->ir, RV_HELPER_FCVTMOD_W_D, get_f(t, i->rs1), IR_NONE, IR_NONE, 0);
+    need_fp(t);
+    IrVal v = ir_call(t->ir, RV_HELPER_FCVTMOD_W_D, get_f(t, i->rs1), IR_NONE, IR_NONE, 0);
 
-        rv_set_result(t, i->rd, v);
-    }
+    rv_set_result(t, i->rd, v);
     return true;
 }
 
@@ -719,22 +650,14 @@ bool rv_tr_fcvtmod_w_d(RvTrans *t, const RvInsn *i)
 
 bool rv_tr_fli_s(RvTrans *t, const RvInsn *i)
 {
-    if (!enabled(t)) {
-        return false;
-    }
-    if (!left_to_dirty(t)) {
-        set_f(t, i->rd, const64(t, rv_fpu_fli_s(i->uimm)));
-    }
+    need_fp(t);
+    set_f(t, i->rd, const64(t, rv_fpu_fli_s(i->uimm)));
     return true;
 }
 
 bool rv_tr_fli_d(RvTrans *t, const RvInsn *i)
 {
-    if (!enabled(t)) {
-        return false;
-    }
-    if (!left_to_dirty(t)) {
-        set_f(t, i->rd, const64(t, rv_fpu_fli_d(i->uimm)));
-    }
+    need_fp(t);
+    set_f(t, i->rd, const64(t, rv_fpu_fli_d(i->uimm)));
     return true;
 }

@@ -25,6 +25,7 @@ struct RvTrans {
     int32_t pc, next; /* page offsets of this insn and of the one behind it */
     bool ended;
     /* What is known of the registers' values within the block. */
+    bool has_fp;              /* the block has asked whether FP is on */
     uint32_t constant, pcrel; /* bit n: xn is known[n], sign-extended; xn is page + known[n] */
     int64_t known[32];
 };

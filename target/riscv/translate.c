@@ -92,6 +92,7 @@ const IrReg rv_ir_regs[RV_N_REGS] = {
     F_REG(30, "ft10", 0),
     F_REG(31, "ft11", 0),
     { "pc", offsetof(RvCpu, parent.pc), IR_I64, 0 },
+    { "fp_ready", offsetof(RvCpu, fp_ready), IR_I32, 0 },
 };
 
 /* ---- Extension sets ---- */
@@ -330,6 +331,7 @@ static void init(RvTrans *t, IrBlock *ir, const BlockKey *key)
     t->next = (int32_t)(key->phys & 4095);
     t->ended = false;
     t->constant = t->pcrel = 0;
+    t->has_fp = false;
 }
 
 void rv_translate(IrBlock *ir, const BlockKey *key, CodeReader *reader, unsigned max_insns)

@@ -16,10 +16,8 @@
 
 /* BlockKey.mode. */
 enum {
-    RV_MODE_XLEN32 = 1 << 0,   /* the current XLEN is 32 */
-    RV_MODE_FS_OFF = 1 << 1,   /* mstatus.FS = 0: FP instructions are illegal */
-    RV_MODE_FS_CLEAN = 1 << 2, /* FS is not Dirty yet: writes of FP state call rv_helper_fs_dirty */
-    RV_MODE_FRM_SHIFT = 3,     /* 3 bits: fcsr.frm, while FS is not off */
+    RV_MODE_XLEN32 = 1 << 0, /* the current XLEN is 32 */
+    RV_MODE_FRM_SHIFT = 3,   /* 3 bits: fcsr.frm */
     RV_MODE_FRM_MASK = 7 << RV_MODE_FRM_SHIFT,
     RV_MODE_EXT_SHIFT = 8, /* 8 bits: index of the extension set */
     RV_MODE_EXT_MASK = 0xff << RV_MODE_EXT_SHIFT,
@@ -35,8 +33,8 @@ unsigned rv_ext_set_register(uint64_t exts);
 uint64_t rv_ext_set_get(unsigned index);
 
 /* Guest register numbers in rv_ir_regs[]: x and f registers, then the pc (exact only before
- * LEAVE). x0 has a slot number but no register: the translator never names it. */
-enum { RV_REG_X0 = 0, RV_REG_F0 = 32, RV_REG_PC = 64, RV_N_REGS = 65 };
+ * LEAVE), and RvCpu.fp_ready. x0 has a slot number but no register: the translator never names it. */
+enum { RV_REG_X0 = 0, RV_REG_F0 = 32, RV_REG_PC = 64, RV_REG_FP_READY = 65, RV_N_REGS = 66 };
 extern const IrReg rv_ir_regs[RV_N_REGS];
 
 /* TargetOps.translate. */

@@ -84,7 +84,6 @@ void rv_trap_enter(RvCpu *cpu, unsigned cause, bool interrupt, uint64_t tval)
         log_trap(cpu, cause, interrupt, tval);
     }
     cpu->res_valid = 0;
-    cpu->fs_lazy = true;
     if (cpu->priv <= RV_PRIV_S && (deleg >> cause & 1)) {
         enter_s(cpu, code, tval);
         tvec = cpu->stvec;
@@ -221,16 +220,8 @@ Irq *rv_cpu_irq(RvCpu *cpu, unsigned n)
 
 void rv_helper_raise(Cpu *cpu, uint64_t tval, uint32_t cause)
 {
-    RvCpu *rv = rv_cpu(cpu);
-
     cpu_restore_state(cpu);
-    if (cause == RV_EXC_ILLEGAL && rv->fs_lazy && rv_cpu_fs(rv)) {
-        /* Perhaps an FP insn that only the lazy mode refused: again, in the true one. */
-        rv->fs_lazy = false;
-        rv_cpu_update_mode(rv);
-        cpu_loop_exit(cpu);
-    }
-    rv_raise(rv, cause, tval);
+    rv_raise(rv_cpu(cpu), cause, tval);
 }
 
 void rv_helper_ecall(Cpu *cpu, uint64_t pc, uint32_t constant)
@@ -252,9 +243,6 @@ static void return_to(RvCpu *cpu, unsigned to, uint64_t epc)
 {
     if (to != RV_PRIV_M) {
         cpu->mstatus &= ~(uint64_t)RV_MSTATUS_MPRV;
-    }
-    if (to == RV_PRIV_U) {
-        cpu->fs_lazy = false;
     }
     cpu->priv = (uint8_t)to;
     cpu->res_valid = 0;

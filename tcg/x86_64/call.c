@@ -174,6 +174,32 @@ static int emit_call_state(TcgCompiler *c, const IrInsn *in, const IrHelper *hel
     return d;
 }
 
+void x86_emit_guard(TcgCompiler *c, const IrInsn *in)
+{
+    X86Rm a = x86_use_rm(c, in->a);
+    X86Cold *cold;
+
+    if (a.reg >= 0) {
+        x86_rr(&c->as, X86_TEST | x86_w((IrType)in->type), a.reg, a.reg);
+    } else {
+        x86_alu_mi(&c->as, x86_w((IrType)in->type), X86_G1_CMP, x86_mem(X86_CPU, a.disp), 0);
+    }
+    cold = x86_cold(c, X86_COLD_GUARD, x86_jcc(&c->as, X86_CC_E));
+    cold->offset = c->insn_offset;
+    cold->word = c->insn_word;
+    cold->memop = (uint32_t)in->imm;
+    cold->back = c->as.p;
+}
+
+void x86_cold_guard(TcgCompiler *c, const X86Cold *cold)
+{
+    x86_store_imm32(c, x86_arg(c, 0), 0);
+    x86_store_imm32(c, x86_arg(c, 3) + 4, cold->memop);
+    x86_call_fn(&c->as, c->abi, TCG_THUNK_CALL_FP); /* for it keeps vector registers too */
+    x86_site(c, TCG_SITE_FAULT, cold->offset, cold->word, cold->insn);
+    x86_bind_to(x86_jmp(&c->as), cold->back);
+}
+
 int x86_emit_call(TcgCompiler *c, const IrInsn *in)
 {
     const IrHelper *helper = &c->abi->target->helpers[(uint32_t)in->imm];

@@ -164,6 +164,9 @@ static void emit_one(TcgCompiler *c, X86Cold *cold)
     case X86_COLD_NAN:
         x86_cold_nan(c, cold);
         break;
+    case X86_COLD_GUARD:
+        x86_cold_guard(c, cold);
+        break;
     case X86_COLD_FP:
         x86_cold_fp(c, cold);
         break;

@@ -166,6 +166,9 @@ static int emit(TcgCompiler *c, const IrInsn *in)
         return X86_NO_REG;
     case IR_CALL:
         return x86_emit_call(c, in);
+    case IR_GUARD:
+        x86_emit_guard(c, in);
+        return X86_NO_REG;
     case IR_EXITCC:
         x86_emit_exitcc(c, in);
         return X86_NO_REG;

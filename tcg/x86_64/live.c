@@ -233,6 +233,10 @@ static void visit(Live *l, const IrInsn *in, unsigned at)
             l->vals[in->a].flags |= X86_VAL_X;
         }
         break;
+    case IR_GUARD:
+        unwant_all(l, ~0u);
+        use(l, in->a, at);
+        break;
     case IR_EXITCC:
         unwant_all(l, ~0u);
         use(l, in->b, at);

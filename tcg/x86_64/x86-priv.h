@@ -102,6 +102,7 @@ typedef enum X86ColdKind {
     X86_COLD_DIV,    /* divisor 0, or maybe -1 */
     X86_COLD_ICOUNT, /* too little icount_left at the head */
     X86_COLD_NAN,    /* a floating-point result is a NaN: make it the canonical one */
+    X86_COLD_GUARD,  /* the helper of a GUARD */
     X86_COLD_FP,     /* floating point that the block does not do itself: call the helper */
 } X86ColdKind;
 
@@ -126,7 +127,7 @@ typedef struct X86Cold {
     const uint8_t *cmp;   /* POLL: the compare to repeat */
     int32_t offset;       /* page offset for the site or of the target */
     uint32_t word;        /* ACCESS: the site's word; EXIT: X86ExitKind; DIV: IrOp; FP: helper */
-    uint32_t memop;       /* DIV: IrType; FP: the helper's constant */
+    uint32_t memop;       /* DIV: IrType; FP: the helper's constant; GUARD: helper */
     X86Miss miss;         /* ACCESS */
     struct X86Cold *exit; /* POLL: the EXIT whose stub is jumped to */
     uint8_t *stub;        /* EXIT: its address, once emitted */
@@ -312,6 +313,8 @@ int x86_emit_load(TcgCompiler *c, const IrInsn *in);
 void x86_emit_other_page(TcgCompiler *c, const X86Cold *cold);
 void x86_emit_store(TcgCompiler *c, const IrInsn *in);
 int x86_emit_call(TcgCompiler *c, const IrInsn *in);
+void x86_emit_guard(TcgCompiler *c, const IrInsn *in);
+void x86_cold_guard(TcgCompiler *c, const X86Cold *cold);
 
 /* ---- fp.c ---- */
 

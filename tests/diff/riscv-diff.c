@@ -209,7 +209,6 @@ static void copy_state(RvCpu *to, RvCpu *from)
     if (!state_load(to, to->parent.ops->state, bytes->data, bytes->len, &error)) {
         g_error("state: %s", error->message);
     }
-    to->fs_lazy = from->fs_lazy;
     to->res_valid = from->res_valid;
     to->parent.halted = false;
 }

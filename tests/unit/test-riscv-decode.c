@@ -229,10 +229,6 @@ static const IllegalWord illegal_words[] = {
     { "fadd.s rounding mode 5", 0x00c5d553, 3, 0 },
     { "fadd.s rounding mode 6", 0x00c5e553, 3, 0 },
     { "fadd.s dynamic, frm reserved", 0x00c5f553, 3, 5 << RV_MODE_FRM_SHIFT },
-    { "fadd.s, FS off", 0x00c58553, 3, RV_MODE_FS_OFF },
-    { "flw, FS off", 0x00052507, 3, RV_MODE_FS_OFF },
-    { "c.fldsp, FS off", 0x2502, 3, RV_MODE_FS_OFF },
-    { "csrr fflags, FS off", 0x00102573, 3, RV_MODE_FS_OFF },
     { "fadd.q", 0x06c58553, 3, 0 },
     { "lr.w with rs2", 0x10b5252f, 3, 0 },
     { "ecall with rd", 0x000000f3, 3, 0 },
@@ -388,21 +384,23 @@ static void test_misaligned_jump(void)
     g_assert_false(calls(RV_HELPER_CHECK_JUMP, &constant));
 }
 
-/* FS: a clean one is made dirty by writes of FP state only. */
-static void test_fs(void)
+/* Whether FP is on is asked once a block, before its first FP insn. */
+static void test_fp_guard(void)
 {
-    uint32_t constant;
+    static uint8_t page[4096];
+    unsigned guards = 0, at = 0;
 
-    translate_word(rv64() | RV_MODE_FS_CLEAN, 0x00c58553); /* fadd.s */
-    g_assert_true(calls(RV_HELPER_FS_DIRTY, &constant));
-    g_assert_false(calls(RV_HELPER_FADD_S, &constant));
-    translate_word(rv64(), 0x00c58553);
-    g_assert_false(calls(RV_HELPER_FS_DIRTY, &constant));
-    g_assert_true(calls(RV_HELPER_FADD_S, &constant));
-    translate_word(rv64() | RV_MODE_FS_CLEAN, 0x00a53027); /* fsd */
-    g_assert_false(calls(RV_HELPER_FS_DIRTY, &constant));
-    translate_word(rv64() | RV_MODE_FS_CLEAN, 0x00155073); /* csrwi fflags */
-    g_assert_true(calls(RV_HELPER_FS_DIRTY, &constant));
+    put(page, 0, C_NOP);
+    put(page, 2, 0x00c5f553);  /* fadd.s */
+    put(page, 6, 0x00a53027);  /* fsd */
+    put(page, 10, 0xa0c5a553); /* feq.s */
+    translate_page(rv64(), page, NULL, 0, 4);
+    for (unsigned i = 0; i < ir->n; i++) {
+        guards += ir->insns[i].op == IR_GUARD && ir->insns[i].imm == RV_HELPER_FP_ENABLE;
+        at = ir->insns[i].op == IR_GUARD ? i : at;
+    }
+    g_assert_cmpuint(guards, ==, 1);
+    g_assert_true(at && ir->insns[at - 2].op == IR_INSN && ir->insns[at - 2].imm == 2);
 }
 
 static void test_csr_ends(void)
@@ -710,6 +708,7 @@ static void init_interp(void)
         table[n] = (void *)rv_helpers[n].fn;
     }
     cpu.parent.helper_table = table;
+    cpu.fp_ready = 1;
     abi = (TcgAbi){
         .target = &target,
         .pc = offsetof(Cpu, pc),
@@ -847,8 +846,6 @@ static uint32_t parse_mode(const char *text)
                         : all_exts;
     uint32_t mode = mode_of(exts, g_strv_contains((const char *const *)words, "rv32"));
 
-    mode |= g_strv_contains((const char *const *)words, "fs-off") ? RV_MODE_FS_OFF : 0;
-    mode |= g_strv_contains((const char *const *)words, "fs-clean") ? RV_MODE_FS_CLEAN : 0;
     mode |= g_strv_contains((const char *const *)words, "frm-bad") ? 5 << RV_MODE_FRM_SHIFT : 0;
     return mode;
 }
@@ -953,7 +950,7 @@ int main(int argc, char **argv)
     g_test_add_func("/riscv/block/limits", test_limits);
     g_test_add_func("/riscv/block/jumps", test_jumps);
     g_test_add_func("/riscv/block/misaligned-jump", test_misaligned_jump);
-    g_test_add_func("/riscv/block/fs", test_fs);
+    g_test_add_func("/riscv/block/fp-guard", test_fp_guard);
     g_test_add_func("/riscv/block/csr-ends", test_csr_ends);
     g_test_add_func("/riscv/results/integer", test_results);
     g_test_add_func("/riscv/results/fp-bits", test_fp_bits);

@@ -208,6 +208,7 @@ typedef enum Op {
     CSRRS,
     CSRRC,
     RAISE,
+    FP_ENABLE,
     ECALL,
     EBREAK,
     MRET,
@@ -239,6 +240,9 @@ static uint64_t call(Cpu *c, Op op, uint64_t a, uint32_t k)
         return rv_helper_csrrc(c, a, k);
     case RAISE:
         rv_helper_raise(c, a, k);
+        return 0;
+    case FP_ENABLE:
+        rv_helper_fp_enable(c, k);
         return 0;
     case ECALL:
         rv_helper_ecall(c, a, k);
@@ -970,15 +974,14 @@ static void test_contexts(void)
     uint32_t base = cpu->mode_base;
 
     g_assert_true(context.root == 0 && context.asid == 0);
-    g_assert_cmphex(rv64_target.block_mode(&cpu->parent), ==, base | RV_MODE_FS_OFF);
+    g_assert_cmphex(rv64_target.block_mode(&cpu->parent), ==, base);
     set(cpu, RV_CSR_SATP, satp);
     g_assert_cmphex(context.root, ==, 0);
     set_priv(cpu, RV_PRIV_S);
     g_assert_cmphex(context.root, ==, satp);
     g_assert_cmpuint(context.asid, ==, 5);
     g_assert_cmphex(context.mode, ==,
-                    base | RV_MODE_FS_OFF | RV_PRIV_S << RV_MODE_PRIV_SHIFT |
-                        RV_PRIV_S << RV_MODE_DATA_SHIFT);
+                    base | RV_PRIV_S << RV_MODE_PRIV_SHIFT | RV_PRIV_S << RV_MODE_DATA_SHIFT);
     n_contexts = 0;
     try_op(cpu, CSRRS, RV_MSTATUS_SIE, RV_CSR_SSTATUS);
     g_assert_cmpuint(n_contexts, ==, 0);
@@ -996,36 +999,26 @@ static void test_contexts(void)
     free_cpu(cpu);
 }
 
-static void test_fs_lazy(void)
+static void test_fp_enable(void)
 {
     RvCpu *cpu = new_cpu(&rv64_target, "rv64");
 
+    g_assert_cmpuint(cpu->fp_ready, ==, 0);
+    g_assert_true(try_op(cpu, FP_ENABLE, 0, 0).trapped);
+    g_assert_cmphex(cpu->mcause, ==, RV_EXC_ILLEGAL);
     set(cpu, RV_CSR_MSTATUS, 1 << RV_MSTATUS_FS_SHIFT);
-    g_assert_true(cpu->mode & RV_MODE_FS_CLEAN);
-    rv_helper_fs_dirty(&cpu->parent, 0);
-    g_assert_false(cpu->mode & (RV_MODE_FS_CLEAN | RV_MODE_FS_OFF));
+    g_assert_cmpuint(cpu->fp_ready, ==, 0);
+    g_assert_false(try_op(cpu, FP_ENABLE, 0, 0).trapped);
+    g_assert_cmpuint(cpu->fp_ready, ==, 1);
     g_assert_cmphex(get(cpu, RV_CSR_SSTATUS) >> 63, ==, 1);
+    set(cpu, RV_CSR_MSTATUS, 1 << RV_MSTATUS_FS_SHIFT);
+    set(cpu, RV_CSR_FFLAGS, 3); /* makes FS Dirty too */
+    g_assert_cmpuint(cpu->fp_ready, ==, 1);
+    g_assert_cmpuint(get(cpu, RV_CSR_FFLAGS), ==, 3);
     set(cpu, RV_CSR_FRM, 5);
-    g_assert_cmpuint((cpu->mode & RV_MODE_FRM_MASK) >> RV_MODE_FRM_SHIFT, ==, cpu->frm);
-    g_assert_cmpuint(cpu->frm, >, 4);
-    set(cpu, RV_CSR_FRM, 0);
-    cpu->medeleg = -1;
-    set_priv(cpu, RV_PRIV_U);
-    try_op(cpu, ECALL, 0, 0);
-    g_assert_true(cpu->priv == RV_PRIV_S && (cpu->mode & RV_MODE_FS_OFF));
-    g_assert_cmpuint(rv_cpu_fs(cpu), ==, 3);
-    /* The first FP insn is run again; an illegal one then traps. */
-    insn_pc = 0x7000;
-    cpu->scause = 0;
-    g_assert_true(try_op(cpu, RAISE, 0x11, RV_EXC_ILLEGAL).trapped);
-    g_assert_cmphex(cpu->parent.pc, ==, 0x7000);
-    g_assert_cmphex(cpu->scause, ==, 0);
-    g_assert_false(cpu->mode & RV_MODE_FS_OFF);
-    g_assert_true(try_op(cpu, RAISE, 0x11, RV_EXC_ILLEGAL).trapped);
-    g_assert_cmphex(cpu->scause, ==, RV_EXC_ILLEGAL);
-    cpu->mstatus &= ~(uint64_t)RV_MSTATUS_SPP;
-    try_op(cpu, SRET, 0, 0);
-    g_assert_true(cpu->priv == RV_PRIV_U && !(cpu->mode & RV_MODE_FS_OFF));
+    g_assert_cmpuint((cpu->mode & RV_MODE_FRM_MASK) >> RV_MODE_FRM_SHIFT, ==, 5);
+    set(cpu, RV_CSR_MSTATUS, 0);
+    g_assert_cmpuint(cpu->fp_ready, ==, 0);
     free_cpu(cpu);
 }
 
@@ -1590,7 +1583,7 @@ int main(int argc, char **argv)
     g_test_add_func("/riscv/priv/system-insns", test_system_insns);
     g_test_add_func("/riscv/priv/cache-blocks", test_cache_blocks);
     g_test_add_func("/riscv/priv/contexts", test_contexts);
-    g_test_add_func("/riscv/priv/fs-lazy", test_fs_lazy);
+    g_test_add_func("/riscv/priv/fp-enable", test_fp_enable);
     g_test_add_func("/riscv/priv/pmp-random", test_pmp_random);
     g_test_add_func("/riscv/priv/pmp-csrs", test_pmp_csrs);
     g_test_add_func("/riscv/priv/walk-levels", test_walk_levels);
