@@ -23,10 +23,14 @@ typedef struct Cpu Cpu;
 typedef struct TlbContext TlbContext;
 typedef struct CodeBlock CodeBlock;
 
+/* BlockKey.phys2 when there is no such page. 0 is one: the first page of RAM. */
+#define BLOCK_PAGE2_NOT_EXECUTABLE (UINT64_MAX - 1)
+#define BLOCK_PAGE2_NONE           UINT64_MAX
+
 /* All that a translation may depend on besides the code bytes. */
 typedef struct BlockKey {
     uint64_t phys;  /* guest-physical address of the first byte */
-    uint64_t phys2; /* of the next virtual page, if the only insn crosses into it; else 0 */
+    uint64_t phys2; /* of the next virtual page, if the only insn may cross into it; else BLOCK_* */
     uint32_t
         mode; /* the target's bits: register width, extensions on, FP state, privilege if it matters */
     uint32_t cflags; /* IR_CF_* */

@@ -171,7 +171,7 @@ static void build_ir(Cpu *cpu, uint64_t pc, CodeBlock *proto, unsigned max_insns
     CodeReader reader = { .host = ram_base + (proto->key.phys & ~4095ull) };
     GError *error = NULL;
 
-    if (proto->key.phys2 && proto->key.phys2 != UINT64_MAX) {
+    if (proto->key.phys2 < BLOCK_PAGE2_NOT_EXECUTABLE) {
         reader.host2 = ram_base + proto->key.phys2;
     }
     ir_block_reset(ir, proto->key.phys & 4095, proto->key.cflags);
@@ -235,7 +235,7 @@ static CodeBlock *translate(Cpu *cpu, uint64_t pc, const BlockKey *key)
         bool full, too_big;
 
         proto.has_page2 =
-            key->phys2 && key->phys2 != UINT64_MAX && key->phys2 != (key->phys & ~4095ull);
+            key->phys2 < BLOCK_PAGE2_NOT_EXECUTABLE && key->phys2 != (key->phys & ~4095ull);
         if (proto.has_page2) {
             seq[1] = code_page_begin(cpu, ram_base + key->phys2);
         }
@@ -266,6 +266,7 @@ static CodeBlock *find_block(Cpu *cpu, bool single)
     uint64_t pc = cpu->pc;
     const uint8_t *host = access_fetch_page(cpu, pc);
     BlockKey key = { .phys = (uint64_t)(host - ram_base) + (pc & 4095),
+                     .phys2 = BLOCK_PAGE2_NONE,
                      .mode = cpu->ops->block_mode(cpu) };
     CodeBlock *block;
 
@@ -274,7 +275,7 @@ static CodeBlock *find_block(Cpu *cpu, bool single)
     if ((pc & 4095) == 4094) {
         const uint8_t *host2 = access_fetch_page_try(cpu, pc + 2);
 
-        key.phys2 = host2 ? (uint64_t)(host2 - ram_base) : UINT64_MAX;
+        key.phys2 = host2 ? (uint64_t)(host2 - ram_base) : BLOCK_PAGE2_NOT_EXECUTABLE;
     }
     cpu->pc_page = pc & ~4095ull;
     block = code_cache_find(&key);
