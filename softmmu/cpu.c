@@ -191,8 +191,14 @@ void cpu_exclusive_begin(Cpu *self)
         thread_of(self)->running = false;
         g_cond_broadcast(&all_out);
     }
-    while (held) {
+    while (held && !(self && quit)) {
         g_cond_wait(&resume, &lock);
+    }
+    if (self && quit) {
+        /* Whoever holds the vCPUs will never let go. */
+        thread_of(self)->running = true;
+        g_mutex_unlock(&lock);
+        cpu_loop_exit(self);
     }
     __atomic_store_n(&held, true, __ATOMIC_SEQ_CST);
     while (any_running()) {
