@@ -219,11 +219,14 @@ uint64_t access_load(Cpu *cpu, uint64_t va, uint32_t memop)
 }
 
 /* Tells the code cache of bytes that were stored past the TLB. */
-static void note_store(const uint8_t *host, unsigned size)
+static void note_store(const Cpu *cpu, uint64_t va, const uint8_t *host, unsigned size)
 {
+    if (tlb_find(cpu->ctx->write, va, size)) {
+        return; /* who translates the page next takes this entry first */
+    }
+    /* The store must be seen before the flag is looked at (code-cache-priv.h). */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
     if (code_page_has_code(host)) {
-        /* The store must be seen before the page's number changes (code-cache-priv.h). */
-        __atomic_thread_fence(__ATOMIC_SEQ_CST);
         code_page_written((uint64_t)(host - ram_base), size);
     }
 }
@@ -240,7 +243,7 @@ static void store_page(Cpu *cpu, uint64_t va, uint64_t value, unsigned size)
     page_lookup(cpu, va, MEM_STORE, &page);
     if (page.host && page.writable) {
         host_store(page.host, value, size);
-        note_store(page.host, size);
+        note_store(cpu, va, page.host, size);
         return;
     }
     cpu->stats.io_accesses++;
@@ -318,8 +321,8 @@ void *cpu_atomic_ptr(Cpu *cpu, uint64_t va, unsigned size, MemAccess access)
     if (!page.host || (access == MEM_STORE && !page.writable)) {
         raise_fault(cpu, va, access, MEM_FAULT_BUS, 0);
     }
-    if (access == MEM_STORE) {
-        note_store(page.host, size);
+    if (access == MEM_STORE && !tlb_find(cpu->ctx->write, va, size)) {
+        code_page_unsettle(page.host, size);
     }
     return page.host;
 }

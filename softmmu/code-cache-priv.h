@@ -8,7 +8,8 @@
  *
  * Order that keeps stores and translations apart: a translator marks the page (code_page_begin), takes write permission from all TLBs,
  * notes the page's sequence number, reads the bytes, and publishes only if the number is the same; a store to a marked page is done
- * first and then bumps the number and kills the blocks (code_page_written).
+ * first and then bumps the number and kills the blocks (code_page_written). Who must get the host address first (atomics) marks the
+ * page unsettled before that, and translators wait until all vCPUs have left guest code.
  */
 #ifndef SOFTMMU_CODE_CACHE_PRIV_H
 #define SOFTMMU_CODE_CACHE_PRIV_H
@@ -59,9 +60,13 @@ const TcgSite *code_block_site(const CodeBlock *block, uint64_t host_pc);
 /* Makes @from's exit @site jump straight to @to, unless one of them died. */
 void code_cache_link(CodeBlock *from, const TcgSite *site, CodeBlock *to);
 
-/* Marks the RAM page at @host as holding code and takes write permission from it; returns its sequence number. Called by vCPU
- * @self, which waits until no other one can still write through a translation it had. */
-uint32_t code_page_begin(Cpu *self, const uint8_t *host);
+/* Marks the RAM page at @host as holding code, takes write permission from it and tells its sequence number. False: a vCPU may
+ * still store to it through a translation or a pointer it had; call code_page_settle() with all vCPUs outside, and begin again. */
+bool code_page_begin(const Cpu *self, const uint8_t *host, uint32_t *seq);
+void code_page_settle(const uint8_t *host);
+/* The caller, a vCPU executing guest code, is about to store @size bytes at @host, for which there is no write-TLB entry: kills the
+ * blocks made from them, and makes later translations of the page wait until it has done so. */
+void code_page_unsettle(const uint8_t *host, unsigned size);
 bool code_page_has_code(const uint8_t *host);
 /* Notes that a write entry for the page is about to be made; false: it holds code, no entry may be made. */
 bool code_page_note_writer(const uint8_t *host);
@@ -71,6 +76,8 @@ void code_page_written(uint64_t ram_offset, uint64_t len);
 void code_cache_print(GString *out);
 
 /* ---- cpu.c ---- */
+/* Waits until no other vCPU executes guest code. With @self everything may be different afterwards, from the pc (reset, debugger) to the
+ * code cache: it must go back to the run loop. Does so itself if the vCPU threads are to end. */
 void cpu_exclusive_begin(Cpu *self);
 void cpu_exclusive_end(Cpu *self);
 

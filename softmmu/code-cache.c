@@ -24,7 +24,9 @@ typedef struct CodePage {
     uint64_t chunks; /* which 64-byte chunks blocks were made from */
 } CodePage;
 
-enum { PAGE_CODE = 1, PAGE_WRITER = 2 };
+/* CODE: translations exist or are being made. WRITER: some TLB may have a write entry. UNSETTLED: a vCPU may be about to store to the
+ * page without asking again; cleared only while no vCPU executes. */
+enum { PAGE_CODE = 1, PAGE_WRITER = 2, PAGE_UNSETTLED = 4 };
 
 static struct {
     GMutex lock; /* all but lookups and reading code */
@@ -378,21 +380,35 @@ bool code_page_note_writer(const uint8_t *host)
     return true;
 }
 
-uint32_t code_page_begin(Cpu *self, const uint8_t *host)
+void code_page_unsettle(const uint8_t *host, unsigned size)
 {
+    __atomic_or_fetch(&cache.page_flags[memory_ram_page(host)], PAGE_UNSETTLED, __ATOMIC_SEQ_CST);
+    code_page_written((uint64_t)(host - ram_base), size);
+}
+
+bool code_page_begin(const Cpu *self, const uint8_t *host, uint32_t *seq)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&cache.lock);
     uint64_t page = memory_ram_page(host);
     uint8_t *flags = &cache.page_flags[page];
 
-    while (__atomic_fetch_or(flags, PAGE_CODE, __ATOMIC_SEQ_CST) & PAGE_WRITER) {
+    /* Under the lock, so that a store's page_invalidate() comes before the mark or after the number was read; and another vCPU
+     * that marks the page finds all write entries gone, and told that those who used them may still be on their way. */
+    (void)locker;
+    if (__atomic_fetch_or(flags, PAGE_CODE, __ATOMIC_SEQ_CST) & PAGE_WRITER) {
         __atomic_and_fetch(flags, (uint8_t)~PAGE_WRITER, __ATOMIC_SEQ_CST);
         if (tlb_protect_page(self, ram_base + (page << 12))) {
-            /* Another vCPU may be between its look into the TLB and its store, or keep the page's address to the end of its
-             * block: wait until all have left generated code. The flag may be gone after that: look again. */
-            cpu_exclusive_begin(self);
-            cpu_exclusive_end(self);
+            __atomic_or_fetch(flags, PAGE_UNSETTLED, __ATOMIC_SEQ_CST);
         }
     }
-    return __atomic_load_n(&cache.page_seq[page], __ATOMIC_ACQUIRE);
+    *seq = cache.page_seq[page];
+    return !(__atomic_load_n(flags, __ATOMIC_SEQ_CST) & PAGE_UNSETTLED);
+}
+
+void code_page_settle(const uint8_t *host)
+{
+    __atomic_and_fetch(&cache.page_flags[memory_ram_page(host)], (uint8_t)~PAGE_UNSETTLED,
+                       __ATOMIC_SEQ_CST);
 }
 
 /* Kills the blocks of @page made from @chunks and recomputes what is left. Cache lock held. */

@@ -24,7 +24,12 @@ enum { IR_VERIFY = 0 };
 typedef struct Translator {
     IrBlock *ir;
     TcgCompiler *compiler;
+    unsigned tries; /* since a translation succeeded */
+    bool alone;     /* translating with the other vCPUs outside */
 } Translator;
+
+/* A page that others store to all the time may change during each translation: after so many failures it is made alone. */
+enum { MAX_TRIES = 8 };
 
 static TcgEnterFn *enter_code;
 
@@ -216,11 +221,52 @@ static CodeBlock *compile_ir(Cpu *cpu, uint64_t pc, CodeBlock *proto, const uint
     return code_cache_add(proto, &code, seq, full);
 }
 
-static void flush_code(Cpu *cpu)
+/* While a vCPU waits for the others it may be paused, reset, or have its registers changed: everything is looked up again. */
+static G_NORETURN void look_again(Cpu *cpu)
 {
-    cpu_exclusive_begin(cpu);
+    cpu->step_done = false;
+    cpu_loop_exit(cpu);
+}
+
+static void begin_alone(Cpu *cpu)
+{
+    if (!cpu->translator->alone) {
+        cpu_exclusive_begin(cpu);
+        cpu->translator->alone = true;
+    }
+}
+
+static void end_alone(Cpu *cpu)
+{
+    if (cpu->translator->alone) {
+        cpu->translator->alone = false;
+        cpu_exclusive_end(cpu);
+    }
+}
+
+static G_NORETURN void flush_code(Cpu *cpu)
+{
+    begin_alone(cpu);
     code_cache_flush();
-    cpu_exclusive_end(cpu);
+    look_again(cpu);
+}
+
+/* The sequence number of the page at RAM offset @phys, from which code is about to be translated. */
+static uint32_t begin_page(Cpu *cpu, uint64_t phys)
+{
+    uint32_t seq;
+
+    while (!code_page_begin(cpu, ram_base + phys, &seq)) {
+        bool was_alone = cpu->translator->alone;
+
+        begin_alone(cpu);
+        code_page_settle(ram_base + phys);
+        if (!was_alone) {
+            cpu->translator->tries++;
+            look_again(cpu);
+        }
+    }
+    return seq;
 }
 
 static CodeBlock *translate(Cpu *cpu, uint64_t pc, const BlockKey *key)
@@ -231,13 +277,13 @@ static CodeBlock *translate(Cpu *cpu, uint64_t pc, const BlockKey *key)
 
     while (!block) {
         CodeBlock proto = { .key = *key };
-        uint32_t seq[2] = { code_page_begin(cpu, ram_base + key->phys), 0 };
+        uint32_t seq[2] = { begin_page(cpu, key->phys), 0 };
         bool full, too_big;
 
         proto.has_page2 =
             key->phys2 < BLOCK_PAGE2_NOT_EXECUTABLE && key->phys2 != (key->phys & ~4095ull);
         if (proto.has_page2) {
-            seq[1] = code_page_begin(cpu, ram_base + key->phys2);
+            seq[1] = begin_page(cpu, key->phys2);
         }
         build_ir(cpu, pc, &proto, max_insns);
         if (!proto.n_insns) {
@@ -250,6 +296,8 @@ static CodeBlock *translate(Cpu *cpu, uint64_t pc, const BlockKey *key)
         if (too_big) {
             g_assert(max_insns > 1);
             max_insns /= 2;
+        } else if (!block && ++cpu->translator->tries > MAX_TRIES) {
+            look_again(cpu);
         }
     }
     cpu->stats.translations++;
@@ -260,27 +308,45 @@ static CodeBlock *translate(Cpu *cpu, uint64_t pc, const BlockKey *key)
 
 /* ---- Lookup ---- */
 
-/* The block to run at Cpu.pc, translated if need be; sets pc_page; may raise the guest's fetch fault. @single: one insn only. */
-static CodeBlock *find_block(Cpu *cpu, bool single)
+/* What to look for at @pc; may raise the guest's fetch fault. */
+static BlockKey block_key(Cpu *cpu, uint64_t pc, bool single)
 {
-    uint64_t pc = cpu->pc;
     const uint8_t *host = access_fetch_page(cpu, pc);
     BlockKey key = { .phys = (uint64_t)(host - ram_base) + (pc & 4095),
                      .phys2 = BLOCK_PAGE2_NONE,
-                     .mode = cpu->ops->block_mode(cpu) };
-    CodeBlock *block;
+                     .mode = cpu->ops->block_mode(cpu),
+                     .cflags = block_cflags(cpu, pc, single) };
 
-    cpu->stats.lookups++;
-    key.cflags = block_cflags(cpu, pc, single);
     if ((pc & 4095) == 4094) {
         const uint8_t *host2 = access_fetch_page_try(cpu, pc + 2);
 
         key.phys2 = host2 ? (uint64_t)(host2 - ram_base) : BLOCK_PAGE2_NOT_EXECUTABLE;
     }
+    return key;
+}
+
+/* The block to run at Cpu.pc, translated if need be; sets pc_page; may raise the guest's fetch fault. @single: one insn only.
+ * While it waits for other vCPUs the cache may be flushed: it returns only if it had not to wait. */
+static CodeBlock *find_block(Cpu *cpu, bool single)
+{
+    uint64_t pc;
+    BlockKey key;
+    CodeBlock *block;
+
+    if (cpu->translator->tries > MAX_TRIES) {
+        begin_alone(cpu);
+    }
+    pc = cpu->pc;
+    key = block_key(cpu, pc, single);
+    cpu->stats.lookups++;
     cpu->pc_page = pc & ~4095ull;
     block = code_cache_find(&key);
     if (!block) {
         block = translate(cpu, pc, &key);
+    }
+    cpu->translator->tries = 0;
+    if (cpu->translator->alone) {
+        look_again(cpu);
     }
     if (!(key.cflags & IR_CF_NO_LINK)) {
         tlb_insert_jump(cpu, pc, cpu_config.interp ? (const void *)block : block->code);
@@ -417,7 +483,6 @@ static TcgExit enter_block(Cpu *cpu, CodeBlock *block)
 /* One block (and all it is linked to). True: leave the loop. */
 static bool run_once(Cpu *cpu, CodeBlock **from, const TcgSite **site, bool *single)
 {
-    uint64_t generation = code_cache_generation();
     CodeBlock *block;
     TcgExit exit;
 
@@ -426,8 +491,8 @@ static bool run_once(Cpu *cpu, CodeBlock **from, const TcgSite **site, bool *sin
         return true;
     }
     block = find_block(cpu, *single);
-    if (*site && (*site)->word && generation == code_cache_generation() &&
-        !(block->key.cflags & IR_CF_NO_LINK) &&
+    if (*site && (*site)->word && !(block->key.cflags & IR_CF_NO_LINK) &&
+        block->key.cflags == (*from)->key.cflags &&
         (block->key.phys & ~4095ull) == ((*from)->key.phys & ~4095ull) &&
         block->key.mode == (*from)->key.mode) {
         cpu->stats.links++;
@@ -485,6 +550,7 @@ void cpu_exec(Cpu *cpu)
     if (cpu->fp.live) {
         tcg_fp_leave(&cpu->fp);
     }
+    end_alone(cpu);
     cpu->interp_block = NULL;
     exec_loop(cpu);
 }

@@ -281,8 +281,12 @@ static CodeBlock *publish(IrBlock *ir, const BlockKey *key)
     bool full;
 
     do {
-        uint32_t seq[2] = { code_page_begin(&jit_cpu->parent, ram_base + key->phys), 0 };
+        uint32_t seq[2] = { 0, 0 };
 
+        /* Only this thread runs guest code: there is nothing to wait for. */
+        while (!code_page_begin(&jit_cpu->parent, ram_base + key->phys, &seq[0])) {
+            code_page_settle(ram_base + key->phys);
+        }
         if (!tcg_compiler_compile(compiler, ir, &code)) {
             return NULL;
         }
