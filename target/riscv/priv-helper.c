@@ -4,6 +4,7 @@
  * waiting on a reservation, and FS becoming Dirty (manual: "Supervisor Memory-Management Fence", Svinval, CMO, Zawrs).
  */
 #include <string.h>
+#include "softmmu/memory.h"
 #include "target/riscv/csr.h"
 
 /* ---- Fences ---- */
@@ -85,12 +86,16 @@ static void check_envcfg(RvCpu *cpu, uint64_t field)
 static void manage_block(Cpu *cpu, uint64_t va)
 {
     uint64_t block = va & ~(uint64_t)(RV_CBO_BYTES - 1);
-    TlbFill fill;
+    TlbFill fill = { 0 };
 
     if (!rv_mmu_walk(cpu, block, MEM_LOAD, false, &fill) &&
         !rv_mmu_walk(cpu, block, MEM_STORE, false, &fill)) {
         cpu_restore_state(cpu);
         rv_raise(rv_cpu(cpu), fill.fault, va);
+    }
+    if (!memory_find(memory_view(), (fill.phys & ~4095ull) | (block & 4095))) {
+        cpu_restore_state(cpu);
+        rv_raise(rv_cpu(cpu), RV_EXC_STORE_ACCESS, va);
     }
 }
 
