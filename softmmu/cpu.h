@@ -60,6 +60,7 @@ typedef struct TlbFill {
     uint8_t prot;      /* MEM_PROT_*: what may be cached now (W only once the page is dirty) */
     uint8_t page_bits; /* log2 of the mapping's size: 12, 21, 30 ... (64: no translation at all) */
     bool no_cache;     /* protection is finer than the page: ask again at each access */
+    bool global;       /* the mapping is in all address spaces (ContextKey.shared) */
     uint32_t fault;    /* target's code, when walk returned false */
 } TlbFill;
 
@@ -68,6 +69,8 @@ typedef struct ContextKey {
     uint64_t root; /* page-table root register (with its mode) */
     uint32_t asid;
     uint32_t mode; /* target's bits: fetch and data privilege, SUM, MXR, ... */
+    bool
+        shared; /* one context for all roots of this mode: what is not global goes when root or asid change */
 } ContextKey;
 
 typedef struct CpuGdbReg {

@@ -2,6 +2,9 @@
 /*
  * A context: the read and write TLBs, the fetch TLB and the jump cache of one address space of one vCPU.
  *
+ * A shared context (ContextKey.shared) serves a mode in all address spaces, so that a kernel finds its own pages and code whatever process it
+ * was entered from. Mappings that are not global are noted and dropped when the address space changes.
+ *
  * The tables are reserved whole and touched lazily: zero memory is an invalid entry in every slot but 0 (tcg/abi.h). A bitmap of 256
  * chunks a table says where entries were made, so that a flush costs what was used. Entries are made and dropped by the vCPU's own thread;
  * another thread may only invalidate write entries (tlb_protect_page), when a page gets translated code.
@@ -16,10 +19,12 @@ enum {
     TLB_SIZE = 1 << TLB_BITS,
     TLB_N_CHUNKS = 256,
     TLB_CHUNK = TLB_SIZE / TLB_N_CHUNKS,
-    JC_BITS = 15,
+    JC_BITS = 16,
     JC_SIZE = 1 << JC_BITS,
     JC_CHUNK = JC_SIZE / TLB_N_CHUNKS,
     FETCH_SIZE = 1024,
+    TLB_MAX_PRIVATE = 256,
+    TLB_CODE_FILTER = 4096,
 };
 
 typedef struct TlbEntry {
@@ -42,10 +47,15 @@ typedef uint64_t TlbDirty[TLB_N_CHUNKS / 64];
 struct TlbContext {
     uint64_t stamp; /* when it was last made current */
     bool in_use;
+    bool shared;     /* as its key says */
     bool translated; /* some entry came from a page table: fences apply */
     TlbRange super
         [2]; /* hull of the superpages seen, lower and upper half of the address space; first > last: none */
     TlbDirty read_dirty, write_dirty, jc_dirty;
+    /* Of a shared context: pages that were mapped for its present address space alone; too many to note: all goes. */
+    unsigned n_private;
+    uint64_t private_pages[TLB_MAX_PRIVATE];
+    bool has_code[TLB_CODE_FILTER]; /* by page: the jump cache may have entries of it */
     FetchEntry fetch[FETCH_SIZE] __attribute__((aligned(4096)));
     JumpEntry jc[JC_SIZE] __attribute__((aligned(4096)));
     TlbEntry read[TLB_SIZE] __attribute__((aligned(4096)));

@@ -79,6 +79,7 @@ static void context_flush_jumps(TlbContext *ctx)
 {
     table_clear(ctx->jc, JC_CHUNK * sizeof(JumpEntry), ctx->jc_dirty);
     memset(ctx->fetch, 0, sizeof(ctx->fetch));
+    memset(ctx->has_code, 0, sizeof(ctx->has_code));
     ctx->jc[0].va = 1;
 }
 
@@ -89,6 +90,7 @@ static void context_flush(TlbContext *ctx)
     context_flush_jumps(ctx);
     context_init_slots(ctx);
     ctx->translated = false;
+    ctx->n_private = 0;
 }
 
 static void entry_invalidate(TlbEntry *table, uint32_t index)
@@ -105,24 +107,41 @@ static void table_flush_page(TlbEntry *table, uint64_t va)
     }
 }
 
-/* The jump-cache entries of a page are contiguous; the one before belongs to an insn crossing into this page. */
+/* Few flushed pages hold code: a filter tells which may have jump-cache entries. */
+static bool *code_filter(TlbContext *ctx, uint64_t va)
+{
+    return &ctx->has_code[va >> 12 & (TLB_CODE_FILTER - 1)];
+}
+
+static void jump_drop(JumpEntry *e)
+{
+    e->code = NULL;
+    e->va = 1; /* no slot's address is odd */
+}
+
+/* The jump-cache entries of a page are contiguous; the one before may belong to an insn crossing into this page. */
 static void jumps_flush_page(TlbContext *ctx, uint64_t va)
 {
     uint64_t page = va & ~4095ull;
-    unsigned first = (page >> 1) & (JC_SIZE - 1);
     FetchEntry *f = &ctx->fetch[(va >> 12) & (FETCH_SIZE - 1)];
+    JumpEntry *before = tlb_jump_entry(ctx, page - 2);
 
     if (f->va == page) {
         f->host = NULL;
     }
-    for (unsigned c = first / JC_CHUNK; c < (first + 2048) / JC_CHUNK; c++) {
-        if (dirty_test(ctx->jc_dirty, c)) {
-            memset(&ctx->jc[c * JC_CHUNK], 0, JC_CHUNK * sizeof(JumpEntry));
+    if (before->va == page - 2) {
+        jump_drop(before);
+    }
+    if (!*code_filter(ctx, page)) {
+        return;
+    }
+    for (unsigned offset = 0; offset < 4096; offset += 2) {
+        JumpEntry *e = tlb_jump_entry(ctx, page + offset);
+
+        if (e->va == page + offset) {
+            jump_drop(e);
         }
     }
-    tlb_jump_entry(ctx, page - 2)->code = NULL;
-    tlb_jump_entry(ctx, page - 2)->va = 1;
-    ctx->jc[0].va = ctx->jc[0].code ? ctx->jc[0].va : 1;
 }
 
 static void context_flush_page(Cpu *cpu, TlbContext *ctx, uint64_t va)
@@ -140,6 +159,21 @@ static void context_flush_page(Cpu *cpu, TlbContext *ctx, uint64_t va)
     jumps_flush_page(ctx, va);
 }
 
+/* Drops what a shared context has of its present address space only. */
+static void context_flush_private(Cpu *cpu, TlbContext *ctx)
+{
+    if (ctx->n_private > TLB_MAX_PRIVATE) {
+        cpu->stats.flush_contexts++;
+        context_flush(ctx);
+    }
+    for (unsigned i = 0; i < ctx->n_private; i++) {
+        table_flush_page(ctx->read, ctx->private_pages[i]);
+        table_flush_page(ctx->write, ctx->private_pages[i]);
+        jumps_flush_page(ctx, ctx->private_pages[i]);
+    }
+    ctx->n_private = 0;
+}
+
 void cpu_tlb_flush(Cpu *cpu, const TlbFlush *what)
 {
     for (unsigned i = 0; i < CPU_N_CONTEXTS; i++) {
@@ -151,6 +185,8 @@ void cpu_tlb_flush(Cpu *cpu, const TlbFlush *what)
         }
         if (what->by_va) {
             context_flush_page(cpu, ctx, what->va);
+        } else if (what->by_asid && ctx->shared) {
+            context_flush_private(cpu, ctx);
         } else {
             cpu->stats.flush_contexts++;
             context_flush(ctx);
@@ -182,14 +218,15 @@ void tlb_flush_jumps_all(void)
 
 static unsigned key_hash(const ContextKey *key)
 {
-    uint64_t h = key->root ^ ((uint64_t)key->asid << 32 | key->mode);
+    uint64_t h = key->shared ? key->mode : key->root ^ ((uint64_t)key->asid << 32 | key->mode);
 
     return (unsigned)((h * 0x9e3779b97f4a7c15ull) >> 58);
 }
 
 static bool key_equal(const ContextKey *a, const ContextKey *b)
 {
-    return a->root == b->root && a->asid == b->asid && a->mode == b->mode;
+    return a->mode == b->mode && a->shared == b->shared &&
+           (a->shared || (a->root == b->root && a->asid == b->asid));
 }
 
 /* The slot of @key, or the least recently used one emptied for it. */
@@ -210,6 +247,7 @@ static unsigned context_find(Cpu *cpu, const ContextKey *key)
         context_flush(cpu->contexts[oldest]);
     }
     cpu->contexts[oldest]->in_use = true;
+    cpu->contexts[oldest]->shared = key->shared;
     cpu->context_keys[oldest] = *key;
     return oldest;
 }
@@ -224,7 +262,21 @@ void cpu_set_context(Cpu *cpu, const ContextKey *key)
         cpu->context_hint[hash] = (uint8_t)slot;
     }
     cpu->ctx = cpu->contexts[slot];
+    if (key->shared &&
+        (cpu->context_keys[slot].root != key->root || cpu->context_keys[slot].asid != key->asid)) {
+        context_flush_private(cpu, cpu->ctx);
+        cpu->context_keys[slot] = *key;
+    }
     cpu->ctx->stamp = ++cpu->context_clock;
+}
+
+static void note_private(TlbContext *ctx, uint64_t page)
+{
+    if (ctx->n_private < TLB_MAX_PRIVATE) {
+        ctx->private_pages[ctx->n_private++] = page;
+    } else {
+        ctx->n_private = TLB_MAX_PRIVATE + 1;
+    }
 }
 
 static void note_mapping(TlbContext *ctx, uint64_t va, const TlbFill *fill)
@@ -233,6 +285,9 @@ static void note_mapping(TlbContext *ctx, uint64_t va, const TlbFill *fill)
         return;
     }
     ctx->translated = true;
+    if (ctx->shared && !fill->global) {
+        note_private(ctx, va & ~4095ull);
+    }
     if (fill->page_bits > 12) {
         uint64_t mask = (1ull << fill->page_bits) - 1;
         TlbRange *r = &ctx->super[va >> 63];
@@ -283,6 +338,7 @@ void tlb_insert_jump(Cpu *cpu, uint64_t va, const void *code)
     JumpEntry *e = tlb_jump_entry(cpu->ctx, va);
 
     dirty_set(cpu->ctx->jc_dirty, (unsigned)(e - cpu->ctx->jc) / JC_CHUNK);
+    *code_filter(cpu->ctx, va) = true;
     e->va = va;
     e->code = code;
 }
@@ -339,8 +395,10 @@ void cpu_tlb_info(Cpu *cpu, GString *out)
                 writable += ctx->write[e].tag == ctx->read[e].tag;
             }
         }
-        g_string_append_printf(
-            out, "context %u%s: root %#" PRIx64 " asid %u mode %#x: %u pages cached, %u writable\n",
-            i, ctx == cpu->ctx ? " (current)" : "", key->root, key->asid, key->mode, n, writable);
+        g_string_append_printf(out,
+                               "context %u%s: root %#" PRIx64
+                               " asid %u mode %#x%s: %u pages cached, %u writable\n",
+                               i, ctx == cpu->ctx ? " (current)" : "", key->root, key->asid,
+                               key->mode, key->shared ? " shared" : "", n, writable);
     }
 }

@@ -76,7 +76,10 @@ void rv_cpu_update_mode(RvCpu *cpu)
     }
     cpu->mode = mode;
     cpu->root = root;
-    key = (ContextKey){ .root = root, .asid = root ? satp_asid(cpu, root) : 0, .mode = mode };
+    key = (ContextKey){ .root = root,
+                        .asid = root ? satp_asid(cpu, root) : 0,
+                        .mode = mode,
+                        .shared = root && data == RV_PRIV_S && cpu->priv == RV_PRIV_S };
     cpu_set_context(&cpu->parent, &key);
 }
 

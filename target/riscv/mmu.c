@@ -18,6 +18,7 @@ enum {
     PTE_W = 4,
     PTE_X = 8,
     PTE_U = 16,
+    PTE_G = 32,
     PTE_A = 64,
     PTE_D = 128,
     PTE_PPN_SHIFT = 10,
@@ -177,6 +178,7 @@ static bool leaf_fill(const Walk *w, uint64_t pte, unsigned bits)
     uint64_t phys = (pte & PTE_PPN) << (12 - PTE_PPN_SHIFT), mask;
     unsigned prot = leaf_prot(w, pte);
 
+    w->fill->global = pte & PTE_G; /* inherited from a pointer it may be missed: that only costs */
     if (pte & PTE_N) {
         bits = 12 + NAPOT_BITS;
         phys &= ~((1ull << bits) - 1);
@@ -289,7 +291,7 @@ bool rv_mmu_walk(Cpu *cpu, uint64_t va, MemAccess access, bool debug, TlbFill *f
     unsigned shift = access == MEM_FETCH ? RV_MODE_PRIV_SHIFT : RV_MODE_DATA_SHIFT;
     Walk w = { rv, rv_cpu_xlen_mask(rv, va), access, debug, rv->mode >> shift & 3, fill };
 
-    fill->no_cache = false;
+    fill->no_cache = fill->global = false;
     if (w.priv == RV_PRIV_M || !rv->satp) {
         return walk_bare(&w);
     }
