@@ -24,14 +24,15 @@ enum {
 
 enum { TCG_FP_N_CONSTS = 16 };
 
-/* In the Cpu; generated code uses all but the first two. */
+/* In the Cpu. */
 typedef struct TcgFp {
     uint32_t flags; /* TCG_FP_* accrued, but for what the host holds while .live */
     bool live;      /* the host's environment is the guest's */
     uint32_t guest; /* the host's control word for the guest, no exceptions accrued */
     uint32_t host;  /* the host's default */
     uint32_t saved; /* of the guest, while a helper runs */
-    /* The host back end's, 16 bytes each. */
+    /* The host back end's. */
+    uint8_t flag_map[64];
     uint64_t consts[TCG_FP_N_CONSTS][2] __attribute__((aligned(16)));
 } TcgFp;
 

@@ -123,6 +123,8 @@ typedef enum IrFp {
     IR_FP_LE,
     IR_FP_LTQ, /* quiet */
     IR_FP_LEQ,
+    IR_FP_GET_FLAGS,  /* the accrued exceptions (TCG_FP_*) */
+    IR_FP_SET_FLAGS,  /* makes them the low 5 bits of a */
     IR_FP_SINGLE = 64 /* flag: single precision */
 } IrFp;
 

@@ -18,6 +18,16 @@ static unsigned rounding(Cpu *cpu, uint32_t rm)
     return rm == 7 ? rv_cpu(cpu)->frm : rm;
 }
 
+uint64_t rv_helper_frflags(Cpu *cpu, uint32_t constant)
+{
+    return tcg_fp_flags(&cpu->fp);
+}
+
+void rv_helper_fsflags(Cpu *cpu, uint64_t value, uint32_t constant)
+{
+    tcg_fp_set_flags(&cpu->fp, value & 31);
+}
+
 uint64_t rv_helper_fadd_s(Cpu *cpu, uint64_t a, uint64_t b, uint32_t rm)
 {
     return rv_fpu_fadd_s(fflags(cpu), rounding(cpu, rm), a, b);

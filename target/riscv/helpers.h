@@ -112,6 +112,8 @@ typedef void RvHelperV2(Cpu *cpu, uint64_t a, uint64_t b, uint32_t constant);
  * is a legal mode then; ignored where the insn has none. They accrue TcgFp.flags and touch nothing
  * else. The last column is what a host back end may do instead. */
 #define RV_HELPERS_FP(X)                                                                        \
+    X(RV_HELPER_FRFLAGS, rv_helper_frflags, I0, 0, IR_FP_GET_FLAGS)                             \
+    X(RV_HELPER_FSFLAGS, rv_helper_fsflags, V1, 0, IR_FP_SET_FLAGS)                             \
     X(RV_HELPER_FADD_S, rv_helper_fadd_s, I2, IR_HELPER_FP, IR_FP_ADD | IR_FP_SINGLE)           \
     X(RV_HELPER_FSUB_S, rv_helper_fsub_s, I2, IR_HELPER_FP, IR_FP_SUB | IR_FP_SINGLE)           \
     X(RV_HELPER_FMUL_S, rv_helper_fmul_s, I2, IR_HELPER_FP, IR_FP_MUL | IR_FP_SINGLE)           \

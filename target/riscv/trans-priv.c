@@ -46,8 +46,19 @@ static bool write_ends_block(unsigned csr)
     }
 }
 
+/* fflags, which C libraries save and restore around compares, is done inline. */
+static bool is_fflags(const RvTrans *t, const RvInsn *i)
+{
+    return i->csr == CSR_FFLAGS && rv_has(t, RV_EXT_F);
+}
+
 static bool read_csr(RvTrans *t, const RvInsn *i)
 {
+    if (is_fflags(t, i)) {
+        rv_need_fp(t);
+        rv_set_result(t, i->rd, ir_call(t->ir, RV_HELPER_FRFLAGS, IR_NONE, IR_NONE, IR_NONE, 0));
+        return true;
+    }
     rv_set_result(t, i->rd, ir_call(t->ir, RV_HELPER_CSRR, IR_NONE, IR_NONE, IR_NONE, i->csr));
     return true;
 }
@@ -70,6 +81,19 @@ static bool write_csr(RvTrans *t, const RvInsn *i, unsigned helper, IrVal v)
 /* CSRRW with rd = x0 does not read the CSR. */
 static bool swap_csr(RvTrans *t, const RvInsn *i, IrVal v)
 {
+    if (is_fflags(t, i)) {
+        IrVal old = IR_NONE;
+
+        rv_need_fp(t);
+        if (i->rd) {
+            old = ir_call(t->ir, RV_HELPER_FRFLAGS, IR_NONE, IR_NONE, IR_NONE, 0);
+        }
+        ir_call(t->ir, RV_HELPER_FSFLAGS, v, IR_NONE, IR_NONE, 0);
+        if (i->rd) {
+            rv_set_result(t, i->rd, old);
+        }
+        return true;
+    }
     return write_csr(t, i, i->rd ? RV_HELPER_CSRRW : RV_HELPER_CSRW, v);
 }
 

@@ -15,9 +15,7 @@ static const uint64_t box_s = 0xffffffff00000000, box_h = 0xffffffffffff0000;
 
 /* ---- State and rounding mode ---- */
 
-/* Before the block's first insn that uses FP state. That FS becomes Dirty by reads too is permitted (privileged architecture, "Extension
- * Context Status in mstatus"). */
-static void need_fp(RvTrans *t)
+void rv_need_fp(RvTrans *t)
 {
     if (!t->has_fp) {
         ir_guard(t->ir, ir_getreg(t->ir, RV_REG_FP_READY), RV_HELPER_FP_ENABLE);
@@ -69,7 +67,7 @@ static bool load_f(RvTrans *t, const RvInsn *i, uint32_t memop, uint64_t box)
 {
     IrVal v;
 
-    need_fp(t);
+    rv_need_fp(t);
     v = rv_load(t, IR_I64, i->rs1, i->imm, memop);
     set_f(t, i->rd, ir_or(t->ir, v, const64(t, box)));
     return true;
@@ -77,7 +75,7 @@ static bool load_f(RvTrans *t, const RvInsn *i, uint32_t memop, uint64_t box)
 
 static bool store_f(RvTrans *t, const RvInsn *i, uint32_t memop)
 {
-    need_fp(t);
+    rv_need_fp(t);
     rv_store(t, i->rs1, i->imm, memop, get_f(t, i->rs2));
     return true;
 }
@@ -114,49 +112,49 @@ bool rv_tr_fsd(RvTrans *t, const RvInsn *i)
 
 bool rv_tr_fmv_x_h(RvTrans *t, const RvInsn *i)
 {
-    need_fp(t);
+    rv_need_fp(t);
     rv_set_result(t, i->rd, ir_unary(t->ir, IR_SEXT16, get_f(t, i->rs1)));
     return true;
 }
 
 bool rv_tr_fmv_x_w(RvTrans *t, const RvInsn *i)
 {
-    need_fp(t);
+    rv_need_fp(t);
     rv_set32(t, i->rd, ir_trunc(t->ir, get_f(t, i->rs1)));
     return true;
 }
 
 bool rv_tr_fmv_x_d(RvTrans *t, const RvInsn *i)
 {
-    need_fp(t);
+    rv_need_fp(t);
     rv_set(t, i->rd, get_f(t, i->rs1));
     return true;
 }
 
 bool rv_tr_fmvh_x_d(RvTrans *t, const RvInsn *i)
 {
-    need_fp(t);
+    rv_need_fp(t);
     rv_set_result(t, i->rd, ir_binary(t->ir, IR_SHR, get_f(t, i->rs1), const64(t, 32)));
     return true;
 }
 
 bool rv_tr_fmv_h_x(RvTrans *t, const RvInsn *i)
 {
-    need_fp(t);
+    rv_need_fp(t);
     set_f(t, i->rd, ir_or(t->ir, rv_get_arg(t, i->rs1), const64(t, box_h)));
     return true;
 }
 
 bool rv_tr_fmv_w_x(RvTrans *t, const RvInsn *i)
 {
-    need_fp(t);
+    rv_need_fp(t);
     set_f(t, i->rd, ir_or(t->ir, rv_get_arg(t, i->rs1), const64(t, box_s)));
     return true;
 }
 
 bool rv_tr_fmv_d_x(RvTrans *t, const RvInsn *i)
 {
-    need_fp(t);
+    rv_need_fp(t);
     set_f(t, i->rd, rv_get(t, i->rs1));
     return true;
 }
@@ -165,7 +163,7 @@ bool rv_tr_fmvp_d_x(RvTrans *t, const RvInsn *i)
 {
     IrVal low, high;
 
-    need_fp(t);
+    rv_need_fp(t);
     low = rv_get_arg(t, i->rs1);
     high = ir_binary(t->ir, IR_SHL, rv_get_arg(t, i->rs2), const64(t, 32));
     set_f(t, i->rd, ir_or(t->ir, high, low));
@@ -182,7 +180,7 @@ static bool arith2(RvTrans *t, const RvInsn *i, unsigned helper)
     if (!rounding_legal(t, i)) {
         return false;
     }
-    need_fp(t);
+    rv_need_fp(t);
     a = get_f(t, i->rs1);
     set_f(t, i->rd, ir_call(t->ir, helper, a, get_f(t, i->rs2), IR_NONE, rounding(t, i)));
     return true;
@@ -194,7 +192,7 @@ static bool arith1(RvTrans *t, const RvInsn *i, unsigned helper)
     if (!rounding_legal(t, i)) {
         return false;
     }
-    need_fp(t);
+    rv_need_fp(t);
     IrVal a = get_f(t, i->rs1);
 
     set_f(t, i->rd, ir_call(t->ir, helper, a, IR_NONE, IR_NONE, rounding(t, i)));
@@ -209,7 +207,7 @@ static bool arith3(RvTrans *t, const RvInsn *i, unsigned helper)
     if (!rounding_legal(t, i)) {
         return false;
     }
-    need_fp(t);
+    rv_need_fp(t);
     a = get_f(t, i->rs1);
     b = get_f(t, i->rs2);
     set_f(t, i->rd, ir_call(t->ir, helper, a, b, get_f(t, i->rs3), rounding(t, i)));
@@ -221,7 +219,7 @@ static bool select2(RvTrans *t, const RvInsn *i, unsigned helper)
 {
     IrVal a;
 
-    need_fp(t);
+    rv_need_fp(t);
     a = get_f(t, i->rs1);
     set_f(t, i->rd, ir_call(t->ir, helper, a, get_f(t, i->rs2), IR_NONE, 0));
     return true;
@@ -232,7 +230,7 @@ static bool compare(RvTrans *t, const RvInsn *i, unsigned helper)
 {
     IrVal a;
 
-    need_fp(t);
+    rv_need_fp(t);
     a = get_f(t, i->rs1);
     rv_set_result(t, i->rd, ir_call(t->ir, helper, a, get_f(t, i->rs2), IR_NONE, 0));
     return true;
@@ -244,7 +242,7 @@ static bool to_int(RvTrans *t, const RvInsn *i, unsigned helper)
     if (!rounding_legal(t, i)) {
         return false;
     }
-    need_fp(t);
+    rv_need_fp(t);
     /* Truncation, which C programs mean, has instructions of its own on most hosts. */
     unsigned rm = i->rm == RV_RM_RTZ ? RV_RM_RTZ : rounding(t, i);
 
@@ -260,7 +258,7 @@ static bool from_int(RvTrans *t, const RvInsn *i, unsigned helper)
     if (!rounding_legal(t, i)) {
         return false;
     }
-    need_fp(t);
+    rv_need_fp(t);
     x = rv_get_arg(t, i->rs1);
     set_f(t, i->rd, ir_call(t->ir, helper, x, IR_NONE, IR_NONE, rounding(t, i)));
     return true;
@@ -288,7 +286,7 @@ bool rv_tr_fsgnj_d(RvTrans *t, const RvInsn *i)
     if (i->rs1 != i->rs2) {
         return select2(t, i, RV_HELPER_FSGNJ_D);
     }
-    need_fp(t);
+    rv_need_fp(t);
     set_f(t, i->rd, get_f(t, i->rs1));
     return true;
 }
@@ -510,7 +508,7 @@ bool rv_tr_fleq_d(RvTrans *t, const RvInsn *i)
 /* Pure: writes no FP state. */
 static bool classify(RvTrans *t, const RvInsn *i, unsigned helper)
 {
-    need_fp(t);
+    rv_need_fp(t);
     rv_set_result(t, i->rd, ir_call(t->ir, helper, get_f(t, i->rs1), IR_NONE, IR_NONE, 0));
     return true;
 }
@@ -639,7 +637,7 @@ bool rv_tr_fcvt_h_d(RvTrans *t, const RvInsn *i)
 
 bool rv_tr_fcvtmod_w_d(RvTrans *t, const RvInsn *i)
 {
-    need_fp(t);
+    rv_need_fp(t);
     IrVal v = ir_call(t->ir, RV_HELPER_FCVTMOD_W_D, get_f(t, i->rs1), IR_NONE, IR_NONE, 0);
 
     rv_set_result(t, i->rd, v);
@@ -650,14 +648,14 @@ bool rv_tr_fcvtmod_w_d(RvTrans *t, const RvInsn *i)
 
 bool rv_tr_fli_s(RvTrans *t, const RvInsn *i)
 {
-    need_fp(t);
+    rv_need_fp(t);
     set_f(t, i->rd, const64(t, rv_fpu_fli_s(i->uimm)));
     return true;
 }
 
 bool rv_tr_fli_d(RvTrans *t, const RvInsn *i)
 {
-    need_fp(t);
+    rv_need_fp(t);
     set_f(t, i->rd, const64(t, rv_fpu_fli_d(i->uimm)));
     return true;
 }

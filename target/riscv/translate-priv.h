@@ -81,4 +81,8 @@ void rv_end_system(RvTrans *t, int32_t target);
 /* Raises exception @cause with @tval (i64). */
 void rv_end_raise(RvTrans *t, unsigned cause, IrVal tval);
 
+/* Before an insn that uses FP state: asks once a block whether FP is on. That FS becomes Dirty by reads too is permitted (privileged
+ * architecture, "Extension Context Status in mstatus"). trans-rvf.c */
+void rv_need_fp(RvTrans *t);
+
 #endif

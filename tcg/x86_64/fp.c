@@ -14,7 +14,7 @@
 #include "tcg/x86_64/fp-priv.h"
 #include "tcg/x86_64/x86-priv.h"
 
-enum { MAX_CALLS = 4, NAN_D_HIGH = 0x7ff80000 };
+enum { MAX_CALLS = 4, NAN_D_HIGH = 0x7ff80000, ALL_FLAGS = 31 };
 
 /* One operation being emitted. */
 typedef struct Fp {
@@ -86,7 +86,9 @@ unsigned x86_fp_args(const IrHelper *helper)
 {
     IrFp op = op_of(helper);
 
-    return op >= IR_FP_FROM_W && op <= IR_FP_FROM_LU ? 0 : (1u << helper->n_args) - 1;
+    bool integer = (op >= IR_FP_FROM_W && op <= IR_FP_FROM_LU) || op == IR_FP_SET_FLAGS;
+
+    return integer ? 0 : (1u << helper->n_args) - 1;
 }
 
 bool x86_is_box(const TcgCompiler *c, const IrInsn *in)
@@ -571,6 +573,35 @@ static int emit_from(Fp *f)
     return end(f, d);
 }
 
+static int emit_get_flags(Fp *f)
+{
+    TcgCompiler *c = f->c;
+    uint32_t fp = c->abi->fp;
+    int d = x86_dest(c, X86_NO_REG);
+
+    x86_rm(&c->as, X86_G15, X86_G15_STMXCSR, x86_cpu(fp + offsetof(TcgFp, saved)));
+    x86_rm(&c->as, X86_MOV, d, x86_cpu(fp + offsetof(TcgFp, saved)));
+    x86_alu_ri(&c->as, 0, X86_G1_AND, d, sizeof(((TcgFp *)NULL)->flag_map) - 1);
+    x86_rm(&c->as, X86_MOVZX8, d,
+           x86_mem_index(X86_CPU, d, 0, (int32_t)(fp + offsetof(TcgFp, flag_map))));
+    x86_rm(&c->as, X86_OR, d, x86_cpu(fp + offsetof(TcgFp, flags)));
+    return d;
+}
+
+/* The guest's control word has no exceptions. */
+static int emit_set_flags(Fp *f)
+{
+    TcgCompiler *c = f->c;
+    uint32_t fp = c->abi->fp;
+    int t = x86_temp(c);
+
+    x86_load_to(c, t, f->args[0]);
+    x86_alu_ri(&c->as, 0, X86_G1_AND, t, ALL_FLAGS);
+    x86_rm(&c->as, X86_MOV_MR, t, x86_cpu(fp + offsetof(TcgFp, flags)));
+    x86_rm(&c->as, X86_G15, X86_G15_LDMXCSR, x86_cpu(fp + offsetof(TcgFp, guest)));
+    return X86_NO_REG;
+}
+
 static int emit_op(Fp *f)
 {
     switch (f->op) {
@@ -622,6 +653,10 @@ static int emit_op(Fp *f)
         return emit_less(f, X86_UCOMISS, X86_CC_A);
     case IR_FP_LEQ:
         return emit_less(f, X86_UCOMISS, X86_CC_AE);
+    case IR_FP_GET_FLAGS:
+        return emit_get_flags(f);
+    case IR_FP_SET_FLAGS:
+        return emit_set_flags(f);
     case IR_FP_NONE:
     case IR_FP_SINGLE:
         break;

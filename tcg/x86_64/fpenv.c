@@ -44,6 +44,9 @@ void tcg_fp_init(TcgFp *fp)
     g_assert(!((uintptr_t)fp->consts & 15)); /* operands of SSE instructions */
     memset(fp, 0, sizeof(*fp));
     fp->guest = fp->host = MXCSR_DEFAULT;
+    for (unsigned i = 0; i <= MXCSR_FLAGS; i++) {
+        fp->flag_map[i] = (uint8_t)flags_of(i);
+    }
     for (unsigned i = 0; i < X86_N_KS; i++) {
         fp->consts[i][0] = consts[i];
     }
