@@ -155,8 +155,11 @@ static bool rtc_post_load(HwDevice *dev, GError **error)
 {
     HwGoldfishRtc *s = (HwGoldfishRtc *)dev;
 
-    if (s->alarm_on) {
-        set_alarm(s);
+    int64_t wait = (int64_t)(s->alarm_time - now(s));
+
+    if (s->alarm_on && wait < INT64_MAX / 4) {
+        /* One that is due goes off soon, not now: loading changes no state. */
+        timer_set(&s->alarm, clock_now(CLOCK_HOST) + MAX(wait, 0));
     }
     update_irq(s);
     return true;
