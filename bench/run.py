@@ -12,6 +12,7 @@ import argparse
 import json
 import math
 import os
+import random
 import re
 import shutil
 import statistics
@@ -26,18 +27,22 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 from guestlib.initramfs import Cpio                               # noqa: E402
 
-GROUPS = "start boot integer fp system debian jit".split()
+GROUPS = "start boot integer fp system disk debian jit".split()
 KERNELS = ("integer", "fp", "system")       # those of kernels.c
 TIMEOUT = 900                               # seconds, for one guest
+SCRATCH = b"Menura's bench scratch disk\0"  # how kernels.c knows the disk it may write to
 CROSS = "riscv64-linux-gnu-gcc"
 INIT = """#!/bin/sh
 export PATH=/bin:/sbin
 mount -t devtmpfs dev /dev
 mount -t proc proc /proc
-debian() {
+modules() {
     while read -r module; do
         insmod "/modules/$module"
     done </modules/list
+}
+debian() {
+    modules
     mount -t ext4 /dev/vda /mnt && mount -t tmpfs tmp /mnt/tmp || return
     mount -o bind /dev /mnt/dev
     mount -o bind /proc /mnt/proc
@@ -48,6 +53,7 @@ debian() {
 for word in $(cat /proc/cmdline); do
     case $word in
     bench=debian) debian ;;
+    bench=disk) modules && /kernels disk ;;
     bench=*) /kernels $(echo "${word#bench=}" | tr , ' ') ;;
     esac
 done
@@ -149,6 +155,21 @@ class Figures:
             self.fail((",".join(groups), "(guest)"), f"{wrong or 'it did not finish'}\n{text[-2000:]}")
 
 
+def drive(path):
+    return ["-drive", f"file={path},format=raw,if=none,id=hd0", "-device", "virtio-blk-device,drive=hd0"]
+
+
+def scratch_disk(folder):
+    """A fresh image of 64 MiB without holes, the same each time."""
+    path = os.path.join(folder, "scratch.img")
+    data = random.Random(1).randbytes(64 << 20)
+    with open(path, "wb") as f:
+        f.write(SCRATCH + data[len(SCRATCH):])
+        f.flush()
+        os.fsync(f.fileno())
+    return path
+
+
 def measure(figures, files, groups):
     """One round of one emulator."""
     emulator = figures.emulator
@@ -162,11 +183,13 @@ def measure(figures, files, groups):
     wanted = [g for g in KERNELS if g in groups]
     if wanted:
         figures.guest(wanted, guest_command(emulator, files, "bench=" + ",".join(wanted)))
+    if "disk" in groups:
+        disk = scratch_disk(files["folder"])
+        figures.guest(["disk"], guest_command(emulator, files, "bench=disk", *drive(disk)))
     if "debian" in groups:
         disk = os.path.join(files["folder"], "bench.img")
         subprocess.run(["cp", "--sparse=always", guest_files("bench.img")[0], disk], check=True)
-        figures.guest(["debian"], guest_command(emulator, files, "bench=debian", "-drive", f"file={disk},format=raw,if=none,id=hd0",
-                                                "-device", "virtio-blk-device,drive=hd0"))
+        figures.guest(["debian"], guest_command(emulator, files, "bench=debian", *drive(disk)))
 
 
 def translation(menura, files):
