@@ -16,7 +16,13 @@
 #include "softmmu/memory.h"
 #include "softmmu/tlb-priv.h"
 
-enum { HASH_BITS = 16, HASH_SIZE = 1 << HASH_BITS, GRANULE = 16, CHUNK_SHIFT = 6 };
+enum {
+    HASH_BITS = 16,
+    HASH_SIZE = 1 << HASH_BITS,
+    GRANULE = 16,
+    CHUNK_SHIFT = 6,
+    POPULATE_STEP = 256 << 10,
+};
 
 /* What is known of a RAM page that holds code. */
 typedef struct CodePage {
@@ -32,6 +38,7 @@ static struct {
     GMutex lock; /* all but lookups and reading code */
     uint8_t *rw, *rx;
     uint64_t size, used, reserved; /* reserved: the thunks at the start */
+    uint64_t populated;            /* bytes from the start that have memory */
     uint64_t *starts;              /* bitmap of granules */
     CodeBlock *hash[HASH_SIZE];
     GPtrArray *blocks; /* all of this generation */
@@ -173,6 +180,19 @@ const TcgSite *code_block_site(const CodeBlock *block, uint64_t host_pc)
 
 /* ---- Making ---- */
 
+/* Memory for the next blocks, in steps: one page fault a page, in each of the two mappings, takes several times as long. */
+static void populate(uint64_t end)
+{
+    uint64_t more = MIN(POPULATE_STEP, cache.size - cache.populated);
+
+    if (end > cache.populated && more) {
+        /* Where the host's kernel does not know these, page faults do it. */
+        madvise(cache.rw + cache.populated, more, MADV_POPULATE_WRITE);
+        madvise((void *)(cache.rx + cache.populated), more, MADV_POPULATE_READ);
+        cache.populated += more;
+    }
+}
+
 /* Copies the code to the next free place; NULL: the cache is full. */
 static const uint8_t *place_code(CodeBlock *block, const TcgCode *code)
 {
@@ -181,6 +201,7 @@ static const uint8_t *place_code(CodeBlock *block, const TcgCode *code)
     if (start + code->size > cache.size) {
         return NULL;
     }
+    populate(start + code->size);
     memcpy(cache.rw + start - sizeof(CodeBlock *), &block, sizeof(CodeBlock *));
     memcpy(cache.rw + start, code->code, code->size);
     __atomic_or_fetch(&cache.starts[start / GRANULE / 64], 1ull << (start / GRANULE % 64),

@@ -186,7 +186,9 @@ static void build_ir(Cpu *cpu, uint64_t pc, CodeBlock *proto, unsigned max_insns
     }
     log_guest_code(cpu, pc, ir, &reader);
     log_block(cpu, pc, ir, "IR", LOG_IR);
-    ir_optimise(ir);
+    if (cpu_config.interp || log_enabled(LOG_IR_OPT)) {
+        ir_optimise(ir); /* the compiler does as well with what was built */
+    }
     log_block(cpu, pc, ir, "IR optimised", LOG_IR_OPT);
     if (IR_VERIFY && !ir_verify(ir, &error)) {
         log_block(cpu, pc, ir, "IR refused", LOG_ALL);

@@ -60,6 +60,7 @@ TcgCompiler *tcg_compiler_new(const TcgAbi *abi)
     c->vals = g_new(X86Val, IR_MAX_INSNS);
     c->in_slot = g_new(IrVal, abi->target->n_regs + 1);
     c->pin_of = g_new(int8_t, abi->target->n_regs + 1);
+    c->set_later = g_new0(uint32_t, abi->target->n_regs + 1);
     c->cold = g_new(X86Cold, X86_MAX_COLD);
     c->sites = g_new(TcgSite, X86_MAX_SITES);
     c->pinned = x86_choose_pins(abi->target, c->guest_of);
@@ -80,6 +81,7 @@ void tcg_compiler_free(TcgCompiler *c)
     g_free(c->vals);
     g_free(c->in_slot);
     g_free(c->pin_of);
+    g_free(c->set_later);
     g_free(c->cold);
     g_free(c->sites);
     g_free(c);
@@ -191,6 +193,10 @@ static int emit(TcgCompiler *c, const IrInsn *in)
 static bool is_wanted(const TcgCompiler *c, unsigned i)
 {
     const IrOpInfo *info = &ir_op_info[c->insns[i].op];
+
+    if (c->insns[i].op == IR_SETREG) {
+        return !(c->vals[i].flags & X86_VAL_DROPPED);
+    }
 
     return info->result != 1 || info->flags & IR_F_SIDE ||
            (c->vals[i].last && !(c->vals[i].flags & X86_VAL_FUSED));

@@ -47,9 +47,10 @@ enum {
     X86_VAL_MORE = 4,   /* a load or store: another one through the same base follows */
     X86_VAL_LOADED = 8, /* a base: see live.c */
     X86_VAL_STORED = 16,
-    X86_VAL_ZEXT = 2,   /* the upper half of its register is zero */
-    X86_VAL_X = 32,     /* wanted in a vector register */
-    X86_VAL_BOXED = 64, /* a single-precision value: its upper half is ones */
+    X86_VAL_ZEXT = 2,     /* the upper half of its register is zero */
+    X86_VAL_X = 32,       /* wanted in a vector register */
+    X86_VAL_DROPPED = 64, /* a setreg that nothing can see */
+    X86_VAL_BOXED = 64, /* a value (no setreg): a single-precision value: its upper half is ones */
 };
 
 typedef struct X86Val {
@@ -153,9 +154,11 @@ struct TcgCompiler {
 
     /* Allocation. */
     X86Val *vals;
-    unsigned at;                      /* index of the operation being emitted */
-    IrVal in_reg[X86_N_ALL_REGS];     /* chains */
-    IrVal *in_slot;                   /* chains by guest register */
+    unsigned at;                  /* index of the operation being emitted */
+    IrVal in_reg[X86_N_ALL_REGS]; /* chains */
+    IrVal *in_slot;               /* chains by guest register */
+    uint32_t *set_later;          /* live.c: by guest register */
+    uint32_t set_epoch;
     int8_t *pin_of;                   /* host register of a guest register, or X86_NO_REG */
     int16_t guest_of[X86_N_ALL_REGS]; /* guest register of a pinned host register, or -1 */
     uint32_t pinned;                  /* mask of host registers in use for pins */

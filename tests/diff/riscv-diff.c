@@ -222,7 +222,9 @@ static void build(IrBlock *ir, const BlockKey *key, unsigned mask, unsigned max_
     ir_block_reset(ir, key->phys & 4095, key->cflags);
     rv_translate(ir, key, &reader, max_insns);
     if (ir->n_guest_insns) {
-        ir_optimise(ir);
+        if (key->phys & 2) { /* the compiler is to do as well without */
+            ir_optimise(ir);
+        }
         if (!ir_verify(ir, &error)) {
             g_error("malformed IR: %s", error->message);
         }

@@ -1316,7 +1316,7 @@ static void test_limits(void)
             v[i] = ir_load(ir, IR_I64, ir_getreg(ir, 0), (int32_t)(8 * i), IR_MEM_64);
         }
         for (unsigned i = 0; i < n; i++) {
-            ir_setreg(ir, i % N_X, v[i]);
+            ir_store(ir, ir_getreg(ir, 0), (int32_t)(8 * i), IR_MEM_64, v[i]);
         }
         ir_exit(ir, 8);
         g_assert_cmpint(tcg_compiler_compile(compiler, ir, &tc), ==, n <= TCG_N_SPILLS);
