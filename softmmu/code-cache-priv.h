@@ -4,7 +4,8 @@
  *
  * Host code lies in one memfd mapped twice (writable, executable). Lookups take no lock: blocks are published by an atomic store at the head
  * of their hash chain, and a block's memory lives until the whole cache is flushed with every vCPU outside (a generation). A block dies
- * earlier when its bytes change: it leaves its chain, jumps to it are unlinked and its entry is killed.
+ * earlier when its bytes change: it leaves its chain, jumps to it are unlinked and its entry is killed. If the same bytes come back before the flush
+ * (a page that was freed and read again, a breakpoint that was taken out), it lives again.
  *
  * Order that keeps stores and translations apart: a translator marks the page (code_page_begin), takes write permission from all TLBs,
  * notes the page's sequence number, reads the bytes, and publishes only if the number is the same; a store to a marked page is done
@@ -28,12 +29,15 @@ struct CodeBlock {
     uint32_t entry_link;
     uint64_t chunks; /* of the first page: 64-byte chunks it was made from */
     uint16_t n_insns;
+    uint16_t n_bytes; /* it was made from, of both pages */
+    uint64_t bytes_hash;
     bool dead;
     bool has_page2;
     unsigned n_sites;
     TcgSite *sites;
     IrBlock *ir;             /* -accel interp */
     CodeBlock *next;         /* hash chain, atomic */
+    CodeBlock *next_dead;    /* chain of dead ones by the same hash */
     CodeBlock *page_next[2]; /* lists of the pages it was made from */
     GArray *incoming;        /* of CodeLink: exits that jump here; NULL: none */
 };
@@ -49,6 +53,8 @@ CodeBlock *code_cache_find(const BlockKey *key);
  * NULL with *full set: no room (flush and retry); NULL: the bytes changed meanwhile (translate again). If another thread was faster, its block. */
 CodeBlock *code_cache_add(const CodeBlock *proto, const TcgCode *code, const uint32_t seq[2],
                           bool *full);
+/* A block of @key that died and whose bytes came back as they were, alive again; NULL: there is none. @seq: of its page. */
+CodeBlock *code_cache_revive(const BlockKey *key, uint32_t seq);
 /* Counts the flushes; CodeBlock pointers are good within one generation. */
 uint64_t code_cache_generation(void);
 /* Drops everything. All vCPUs outside (cpu_exclusive_begin). */

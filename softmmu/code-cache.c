@@ -22,6 +22,7 @@ enum {
     GRANULE = 16,
     CHUNK_SHIFT = 6,
     POPULATE_STEP = 256 << 10,
+    MAX_REVIVE = 8, /* dead blocks of one key that are looked at */
 };
 
 /* What is known of a RAM page that holds code. */
@@ -40,7 +41,7 @@ static struct {
     uint64_t size, used, reserved; /* reserved: the thunks at the start */
     uint64_t populated;            /* bytes from the start that have memory */
     uint64_t *starts;              /* bitmap of granules */
-    CodeBlock *hash[HASH_SIZE];
+    CodeBlock *hash[HASH_SIZE], *dead[HASH_SIZE];
     GPtrArray *blocks; /* all of this generation */
     uint64_t generation;
     void *fns[TCG_N_FNS];
@@ -249,11 +250,11 @@ static bool pages_unchanged(const CodeBlock *proto, const uint32_t seq[2])
            (!proto->has_page2 || cache.page_seq[block_page(proto, 1)] == seq[1]);
 }
 
-static CodeBlock *block_publish(CodeBlock *block)
+/* Makes @block, which is in no chain, one that is found. */
+static CodeBlock *block_chain(CodeBlock *block)
 {
     CodeBlock **head = &cache.hash[key_hash(&block->key)];
 
-    g_ptr_array_add(cache.blocks, block);
     page_add(block, 0);
     if (block->has_page2) {
         page_add(block, 1);
@@ -261,6 +262,27 @@ static CodeBlock *block_publish(CodeBlock *block)
     block->next = *head;
     __atomic_store_n(head, block, __ATOMIC_RELEASE);
     return block;
+}
+
+/* Of the bytes that a block of one page was made from. */
+static uint64_t hash_bytes(uint64_t phys, unsigned n)
+{
+    const uint8_t *p = ram_base + phys;
+    uint64_t h = n;
+
+    for (; n; n -= MIN(n, 8), p += 8) {
+        uint64_t word = 0;
+
+        memcpy(&word, p, MIN(n, 8));
+        h = (h ^ word) * 0x9e3779b97f4a7c15ull;
+        h ^= h >> 29;
+    }
+    return h;
+}
+
+static bool is_on_one_page(const CodeBlock *block)
+{
+    return (block->key.phys & 4095) + block->n_bytes <= 4096;
 }
 
 CodeBlock *code_cache_add(const CodeBlock *proto, const TcgCode *code, const uint32_t seq[2],
@@ -281,6 +303,7 @@ CodeBlock *code_cache_add(const CodeBlock *proto, const TcgCode *code, const uin
         block->entry_link = code->entry_link;
         block->n_sites = code->n_sites;
         block->sites = g_memdup2(code->sites, code->n_sites * sizeof(TcgSite));
+        block->bytes_hash = is_on_one_page(block) ? hash_bytes(block->key.phys, block->n_bytes) : 0;
     } else if (cache.blocks->len >= cache.size / 1024) {
         *full = true;
     }
@@ -290,7 +313,8 @@ CodeBlock *code_cache_add(const CodeBlock *proto, const TcgCode *code, const uin
         g_free(block);
         return NULL;
     }
-    return block_publish(block);
+    g_ptr_array_add(cache.blocks, block);
+    return block_chain(block);
 }
 
 /* ---- Links ---- */
@@ -340,7 +364,41 @@ static void block_kill(CodeBlock *block)
 
         tcg_backend_unlink_exit(writable(l->from), l->from->code, &l->from->sites[l->site]);
     }
+    if (block->incoming) {
+        g_array_set_size(block->incoming, 0);
+    }
+    if (is_on_one_page(block)) {
+        CodeBlock **head = &cache.dead[key_hash(&block->key)];
+
+        block->next_dead = *head;
+        *head = block;
+    }
     tcg_backend_kill_entry(cache.abi, writable(block));
+}
+
+CodeBlock *code_cache_revive(const BlockKey *key, uint32_t seq)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&cache.lock);
+    CodeBlock **link = &cache.dead[key_hash(key)], *block;
+    unsigned tries = 0;
+
+    (void)locker;
+    for (; (block = *link) != NULL && tries < MAX_REVIVE; link = &block->next_dead) {
+        if (!key_equal(&block->key, key)) {
+            continue;
+        }
+        if (code_cache_find(key) || cache.page_seq[block_page(block, 0)] != seq) {
+            return NULL;
+        }
+        if (hash_bytes(key->phys, block->n_bytes) == block->bytes_hash) {
+            *link = block->next_dead;
+            tcg_backend_revive_entry(writable(block));
+            __atomic_store_n(&block->dead, false, __ATOMIC_RELEASE);
+            return block_chain(block);
+        }
+        tries++;
+    }
+    return NULL;
 }
 
 static void block_free(CodeBlock *block)
@@ -374,6 +432,7 @@ void code_cache_flush(void)
     }
     g_ptr_array_set_size(cache.blocks, 0);
     memset(cache.hash, 0, sizeof(cache.hash));
+    memset(cache.dead, 0, sizeof(cache.dead));
     memset(cache.starts, 0, cache.size / GRANULE / 8);
     cache.used = cache.reserved;
     __atomic_store_n(&cache.generation, cache.generation + 1, __ATOMIC_RELEASE);

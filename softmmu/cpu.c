@@ -438,12 +438,12 @@ void cpu_jit_info(GString *out)
                                (double)s.translated_bytes / (double)s.translated_insns,
                                (double)s.translate_ns / (double)s.translated_insns);
     }
-    g_string_append_printf(out,
-                           "block lookups       %" PRIu64 ", links made %" PRIu64 "\n"
-                           "exits               direct %" PRIu64 ", indirect %" PRIu64
-                           ", leave %" PRIu64 ", icount %" PRIu64 ", dead %" PRIu64 "\n",
-                           s.lookups, s.links, s.exits[0], s.exits[1], s.exits[2], s.exits[3],
-                           s.exits[4]);
+    g_string_append_printf(
+        out,
+        "block lookups       %" PRIu64 ", links made %" PRIu64 ", revived %" PRIu64 "\n"
+        "exits               direct %" PRIu64 ", indirect %" PRIu64 ", leave %" PRIu64
+        ", icount %" PRIu64 ", dead %" PRIu64 "\n",
+        s.lookups, s.links, s.revived, s.exits[0], s.exits[1], s.exits[2], s.exits[3], s.exits[4]);
     g_string_append_printf(out,
                            "TLB                 %" PRIu64 " fills, %" PRIu64
                            " slow accesses, %" PRIu64 " device accesses\n"

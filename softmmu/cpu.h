@@ -40,6 +40,7 @@ typedef struct BlockKey {
 typedef struct CodeReader {
     const uint8_t *host;  /* the block's page */
     const uint8_t *host2; /* the next virtual page, or NULL: not mapped executable */
+    uint32_t end;         /* offset from the page's start of the byte behind the last one read */
 } CodeReader;
 
 /* 2 bytes (little-endian) at @page_offset from the start of the block's page (even, 0-4096+). False: past the page, and either not
@@ -128,7 +129,7 @@ enum { CPU_N_CONTEXTS = 16 };
 typedef struct CpuStats {
     uint64_t tlb_fills, io_accesses, slow_accesses, context_switches, context_recycles, flush_pages,
         flush_contexts;
-    uint64_t lookups, jc_misses, links, translations, translated_insns, translated_bytes,
+    uint64_t lookups, jc_misses, links, revived, translations, translated_insns, translated_bytes,
         translate_ns;
     uint64_t exits[5]; /* by TcgExit */
     uint64_t guest_faults, interrupts, halts;

@@ -65,6 +65,7 @@ bool code_reader_u16(CodeReader *reader, uint32_t page_offset, uint16_t *value)
         p = reader->host2 + (page_offset - 4096);
     }
     *value = (uint16_t)(p[0] | p[1] << 8);
+    reader->end = MAX(reader->end, page_offset + 2);
     return true;
 }
 
@@ -184,7 +185,6 @@ static void build_ir(Cpu *cpu, uint64_t pc, CodeBlock *proto, unsigned max_insns
     if (!ir->n_guest_insns) {
         return;
     }
-    log_guest_code(cpu, pc, ir, &reader);
     log_block(cpu, pc, ir, "IR", LOG_IR);
     if (cpu_config.interp || log_enabled(LOG_IR_OPT)) {
         ir_optimise(ir); /* the compiler does as well with what was built */
@@ -196,6 +196,8 @@ static void build_ir(Cpu *cpu, uint64_t pc, CodeBlock *proto, unsigned max_insns
     }
     proto->n_insns = (uint16_t)ir->n_guest_insns;
     proto->chunks = covered_chunks(ir);
+    proto->n_bytes = (uint16_t)(reader.end - (proto->key.phys & 4095));
+    log_guest_code(cpu, pc, ir, &reader);
 }
 
 /* Compiles the thread's IR and publishes the block; see code_cache_add() for NULL. */
@@ -286,6 +288,11 @@ static CodeBlock *translate(Cpu *cpu, uint64_t pc, const BlockKey *key)
             key->phys2 < BLOCK_PAGE2_NOT_EXECUTABLE && key->phys2 != (key->phys & ~4095ull);
         if (proto.has_page2) {
             seq[1] = begin_page(cpu, key->phys2);
+        }
+        block = code_cache_revive(key, seq[0]);
+        if (block) {
+            cpu->stats.revived++;
+            return block;
         }
         build_ir(cpu, pc, &proto, max_insns);
         if (!proto.n_insns) {

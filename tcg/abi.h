@@ -126,6 +126,8 @@ void tcg_backend_unlink_exit(uint8_t *rw, const uint8_t *rx, const TcgSite *site
 /* Kills the block's entry at offset 0 (an 8-byte NOP, 8-byte aligned): from now on entering there calls
  * TCG_THUNK_DEAD. One aligned 8-byte store. Linked jumps (entry_link) must have been unlinked. */
 void tcg_backend_kill_entry(const TcgAbi *abi, uint8_t *rw);
+/* Undoes that, in the same way. */
+void tcg_backend_revive_entry(uint8_t *rw);
 /* Host disassembly of @size bytes at @code for -d out_asm (capstone), appended to @out with @base as address. */
 void tcg_backend_disassemble(const uint8_t *code, size_t size, uint64_t base, GString *out);
 /* One line on the host features in use ("bmi2 lzcnt ..."); tests switch them with tcg_backend_set_features(). */

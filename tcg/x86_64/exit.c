@@ -18,12 +18,12 @@ void x86_emit_credit(TcgCompiler *c, unsigned done)
     }
 }
 
+const uint8_t x86_head[8] = { 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0 };
+
 void x86_emit_head(TcgCompiler *c)
 {
-    static const uint8_t nop8[8] = { 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0 };
-
-    memcpy(c->as.p, nop8, sizeof(nop8));
-    c->as.p += sizeof(nop8);
+    memcpy(c->as.p, x86_head, sizeof(x86_head));
+    c->as.p += sizeof(x86_head);
     if (c->ir->cflags & IR_CF_ICOUNT) {
         x86_alu_mi(&c->as, X86_W, X86_G1_SUB, x86_cpu(c->abi->icount_left),
                    (int32_t)c->ir->n_guest_insns);

@@ -291,3 +291,11 @@ void tcg_backend_kill_entry(const TcgAbi *abi, uint8_t *rw)
     memcpy(&word, bytes, 8);
     __atomic_store_n((uint64_t *)(void *)rw, word, __ATOMIC_RELEASE);
 }
+
+void tcg_backend_revive_entry(uint8_t *rw)
+{
+    uint64_t word;
+
+    memcpy(&word, x86_head, 8);
+    __atomic_store_n((uint64_t *)(void *)rw, word, __ATOMIC_RELEASE);
+}

@@ -346,6 +346,8 @@ void x86_move_pins(X86Asm *as, const IrTarget *target, const int16_t *guest_of, 
 /* Loads the pinned vector registers among @which from their slots, which are always current. */
 void x86_load_vector_pins(X86Asm *as, const IrTarget *target, const int16_t *guest_of,
                           uint32_t which);
+/* A block begins with this NOP, which a call replaces when it dies. */
+extern const uint8_t x86_head[8];
 void x86_emit_head(TcgCompiler *c);
 void x86_emit_exitcc(TcgCompiler *c, const IrInsn *in);
 void x86_emit_exit(TcgCompiler *c, const IrInsn *in);
