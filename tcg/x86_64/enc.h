@@ -131,6 +131,8 @@ enum {
     X86_CVTSI2 = 0x2a | X86_0F,  /* xmm, r/m */
     X86_CVTT2SI = 0x2c | X86_0F, /* r, xmm/m: truncates */
     X86_CVT2SI = 0x2d | X86_0F,
+    X86_ROUNDSS = 0x0a | X86_0F3A | X86_P66, /* imm8: as MXCSR.RC */
+    X86_ROUNDSD = 0x0b | X86_0F3A | X86_P66,
     X86_CVTSS2SD = 0x5a | X86_0F | X86_PF3,
     X86_CVTSD2SS = 0x5a | X86_0F | X86_PF2,
     /* VEX only, X86_W: double. first = second * r/m + first ... */

@@ -14,7 +14,7 @@ static const struct {
 } feature_names[] = {
     { X86_FEAT_BMI1, "bmi1" },     { X86_FEAT_BMI2, "bmi2" },   { X86_FEAT_LZCNT, "lzcnt" },
     { X86_FEAT_POPCNT, "popcnt" }, { X86_FEAT_MOVBE, "movbe" }, { X86_FEAT_PCLMUL, "pclmul" },
-    { X86_FEAT_AVX, "avx" },       { X86_FEAT_FMA, "fma" },
+    { X86_FEAT_AVX, "avx" },       { X86_FEAT_FMA, "fma" },     { X86_FEAT_SSE41, "sse4.1" },
 };
 
 static uint32_t allowed = ~0u;
@@ -28,6 +28,7 @@ static uint32_t detect(void)
         f |= c & bit_POPCNT ? X86_FEAT_POPCNT : 0;
         f |= c & bit_MOVBE ? X86_FEAT_MOVBE : 0;
         f |= c & bit_PCLMUL ? X86_FEAT_PCLMUL : 0;
+        f |= c & bit_SSE4_1 ? X86_FEAT_SSE41 : 0;
     }
     /* These ask the operating system too. */
     f |= __builtin_cpu_supports("avx") ? X86_FEAT_AVX : 0;

@@ -17,6 +17,7 @@ enum {
     X86_FEAT_PCLMUL = 32,
     X86_FEAT_AVX = 64,
     X86_FEAT_FMA = 128, /* with AVX only */
+    X86_FEAT_SSE41 = 256,
 };
 
 /* X86_FEAT_* in use. */

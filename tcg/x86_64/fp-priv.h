@@ -12,7 +12,8 @@ enum {
     X86_K_TWO_32 = 6,
     X86_K_TWO_63 = 8,
     X86_K_MINUS_1 = 10,
-    X86_K_BOX = 12, /* the upper half of a single-precision value */
+    X86_K_ROUNDS_TO_W = 12, /* a smaller magnitude fits 31 bits however it is rounded */
+    X86_K_BOX = 14,         /* the upper half of a single-precision value */
     X86_N_KS
 };
 

@@ -70,7 +70,8 @@ bool x86_fp_is_inline(const TcgCompiler *c, const IrInsn *in)
         return current && c->features & X86_FEAT_FMA;
     case IR_FP_TO_W:
     case IR_FP_TO_L:
-        return current || round == IR_ROUND_ZERO;
+        return current || round == IR_ROUND_ZERO ||
+               (round <= IR_ROUND_UP && c->features & X86_FEAT_SSE41);
     case IR_FP_TO_WU:
     case IR_FP_TO_LU:
         return round == IR_ROUND_ZERO;
@@ -504,20 +505,44 @@ static int emit_less(Fp *f, uint32_t op, unsigned cc)
 /* Converts to a signed integer of the type that @w says; only this value minus 1 overflows if it does not fit. */
 static void emit_convert(Fp *f, int d, uint32_t w)
 {
-    bool truncate = f->in->imm >> 32 == IR_ROUND_ZERO;
+    bool truncate = f->in->imm >> 32 != IR_ROUND_CURRENT;
 
     emit_rm(f->c, scalar(f, truncate ? X86_CVTT2SI : X86_CVT2SI) | w, d, 0, in_reg(f->r[0]));
+}
+
+/* Rounds the argument to an integer by a mode of its own, for which the conversion then truncates. What does not fit 31 bits afterwards must
+ * not be noted as inexact; all that does not fit 63 is an integer already. */
+static void emit_round(Fp *f, int to)
+{
+    static const uint8_t rc[] = { [IR_ROUND_NEAREST] = 0, [IR_ROUND_DOWN] = 1, [IR_ROUND_UP] = 2 };
+    TcgCompiler *c = f->c;
+
+    if (f->op == IR_FP_TO_W) {
+        emit3(c, X86_ANDPS, to, f->r[0], constant(c, X86_K_ABS + f->single));
+        compare(f, X86_UCOMISS, to, constant(c, X86_K_ROUNDS_TO_W + f->single));
+        call_if(f, x86_jcc(&c->as, X86_CC_AE));
+    }
+    emit_rm(c, f->single ? X86_ROUNDSS : X86_ROUNDSD, x86_xmm(to), x86_xmm(to), in_reg(f->r[0]));
+    x86_put8(&c->as, rc[f->in->imm >> 32]);
+    f->r[0] = to;
 }
 
 static int emit_to_signed(Fp *f)
 {
     TcgCompiler *c = f->c;
     uint32_t w = f->op == IR_FP_TO_L ? X86_W : 0;
-    int d;
+    uint32_t round = (uint32_t)(f->in->imm >> 32);
+    int d, t = X86_NO_REG;
 
     use_args(f);
     d = x86_dest(c, X86_NO_REG);
+    if (round != IR_ROUND_CURRENT && round != IR_ROUND_ZERO) {
+        t = x86_temp_x(c);
+    }
     check_boxes(f);
+    if (t >= 0) {
+        emit_round(f, t);
+    }
     emit_convert(f, d, w);
     x86_alu_ri(&c->as, w, X86_G1_CMP, d, 1);
     call_if(f, x86_jcc(&c->as, X86_CC_O));

@@ -38,6 +38,8 @@ void tcg_fp_init(TcgFp *fp)
         [X86_K_TWO_63 + 1] = 0xffffffff5f000000,
         [X86_K_MINUS_1] = 0xbff0000000000000,
         [X86_K_MINUS_1 + 1] = 0xffffffffbf800000,
+        [X86_K_ROUNDS_TO_W] = 0x41dfffffffc00000,
+        [X86_K_ROUNDS_TO_W + 1] = 0xffffffff4effffff,
         [X86_K_BOX] = X86_BOX,
     };
 
