@@ -46,11 +46,13 @@ static uint32_t detect(void)
 uint32_t x86_features(void)
 {
     static gsize known;
+    uint32_t f;
 
     if (g_once_init_enter(&known)) {
         g_once_init_leave(&known, detect() | (gsize)1 << 32);
     }
-    return (uint32_t)known & allowed;
+    f = (uint32_t)known & allowed;
+    return f & X86_FEAT_AVX ? f : f & ~(uint32_t)X86_FEAT_FMA;
 }
 
 void tcg_backend_set_features(uint32_t mask)
