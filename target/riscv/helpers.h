@@ -50,6 +50,7 @@ typedef void RvHelperV2(Cpu *cpu, uint64_t a, uint64_t b, uint32_t constant);
  *   mret, sret  raise if not allowed; set pc, end
  *   wfi         a = pc of the next insn. Raises if not allowed; sets pc, then cpu_halt() unless
  *               has_work; ends
+ *   pause       a spinning hart lets others run
  *   wrs         constant 0: wrs.nto, 1: wrs.sto; may return at once; ends
  *   sfence_vma  a = address, b = ASID (the registers' values), constant bit 0: rs1 != x0, bit 1:
  *               rs2 != x0; ends
@@ -72,6 +73,7 @@ typedef void RvHelperV2(Cpu *cpu, uint64_t a, uint64_t b, uint32_t constant);
     X(RV_HELPER_MRET, rv_helper_mret, V0, IR_HELPER_FAULTS, IR_FP_NONE)                 \
     X(RV_HELPER_SRET, rv_helper_sret, V0, IR_HELPER_FAULTS, IR_FP_NONE)                 \
     X(RV_HELPER_WFI, rv_helper_wfi, V1, IR_HELPER_FAULTS, IR_FP_NONE)                   \
+    X(RV_HELPER_PAUSE, rv_helper_pause, V0, 0, IR_FP_NONE)                              \
     X(RV_HELPER_WRS, rv_helper_wrs, V0, IR_HELPER_FAULTS, IR_FP_NONE)                   \
     X(RV_HELPER_SFENCE_VMA, rv_helper_sfence_vma, V2, IR_HELPER_FAULTS, IR_FP_NONE)     \
     X(RV_HELPER_SINVAL_VMA, rv_helper_sinval_vma, V2, IR_HELPER_FAULTS, IR_FP_NONE)     \

@@ -63,6 +63,14 @@ void rv_helper_fp_enable(Cpu *cpu, uint32_t constant)
 
 /* ---- Waiting ---- */
 
+void rv_helper_pause(Cpu *cpu, uint32_t constant)
+{
+    /* The hart that it waits for may need this host CPU. */
+    if (cpus->len > 1) {
+        g_thread_yield();
+    }
+}
+
 void rv_helper_wrs(Cpu *cpu, uint32_t constant)
 {
     /* A store by another hart is not noticed: let it run, and let the program look again. */

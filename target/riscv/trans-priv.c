@@ -193,8 +193,12 @@ bool rv_tr_wfi(RvTrans *t, const RvInsn *i)
  * does not ask for it. */
 bool rv_tr_fence(RvTrans *t, const RvInsn *i)
 {
-    enum { FM_TSO = 8, PRED_STORES = 5, SUCC_LOADS = 10 };
+    enum { FM_TSO = 8, PRED_STORES = 5, SUCC_LOADS = 10, PRED_W = 1 };
 
+    if (!i->fm && i->pred == PRED_W && !i->succ && !i->rd && !i->rs1) { /* pause */
+        ir_call(t->ir, RV_HELPER_PAUSE, IR_NONE, IR_NONE, IR_NONE, 0);
+        return true;
+    }
     ir_fence(t->ir, i->fm != FM_TSO && i->pred & PRED_STORES && i->succ & SUCC_LOADS);
     return true;
 }

@@ -35,6 +35,8 @@ static Timer *armed;
 static uint64_t insn_pc; /* where cpu_restore_state() finds the pc */
 static uint32_t insn_word;
 
+GPtrArray *cpus;
+
 void cpu_set_context(Cpu *cpu, const ContextKey *key)
 {
     context = *key;
