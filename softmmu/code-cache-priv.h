@@ -33,6 +33,7 @@ struct CodeBlock {
     uint64_t bytes_hash;
     bool dead;
     bool has_page2;
+    bool spin; /* it waits for another vCPU (ir_is_spin()) */
     unsigned n_sites;
     TcgSite *sites;
     IrBlock *ir;             /* -accel interp */

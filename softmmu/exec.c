@@ -186,6 +186,10 @@ static void build_ir(Cpu *cpu, uint64_t pc, CodeBlock *proto, unsigned max_insns
         return;
     }
     log_block(cpu, pc, ir, "IR", LOG_IR);
+    proto->spin = cpus->len > 1 && ir_is_spin(ir);
+    if (proto->spin) {
+        ir->cflags |= IR_CF_NO_LINK; /* each round comes by run_once() */
+    }
     if (cpu_config.interp || log_enabled(LOG_IR_OPT)) {
         ir_optimise(ir); /* the compiler does as well with what was built */
     }
@@ -509,6 +513,9 @@ static bool run_once(Cpu *cpu, CodeBlock **from, const TcgSite **site, bool *sin
     }
     *site = NULL;
     *single = false;
+    if (block->spin) {
+        g_thread_yield(); /* the one that it waits for may need this host CPU */
+    }
     exit = enter_block(cpu, block);
     cpu->stats.exits[exit]++;
     if (cpu->ops->address_bits == 32) {

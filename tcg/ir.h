@@ -252,6 +252,9 @@ enum { IR_OPT_REGS = 1, IR_OPT_DEAD = 2, IR_OPT_FOLD = 4, IR_OPT_FP = 8, IR_OPT_
 /* IR_OPT_*: which are on (for bisecting); folding is read by the builder, floating point inline by the host back end. */
 extern unsigned ir_opt_mask;
 
+/* Whether the block loops until somebody else changes memory: up to a jump to its own start it only loads and computes, and after two rounds
+ * its registers are a function of memory. Programs wait so for locks. At most 64 registers of a target are looked at. */
+bool ir_is_spin(const IrBlock *ir);
 /* Forwards setreg -> getreg and getreg -> getreg within the block, drops a setreg overwritten before anything can see it. */
 void ir_pass_regs(IrBlock *ir);
 /* Removes values that nothing uses (turned into no-ops by compaction). */

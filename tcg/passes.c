@@ -159,6 +159,85 @@ void ir_pass_dead(IrBlock *ir)
     ir->n = to;
 }
 
+/* ---- Waiting loops ---- */
+
+typedef struct Spin {
+    uint64_t
+        deps[IR_MAX_INSNS]; /* of each value: registers at the block's start that it depends on */
+    uint64_t set_deps[64];  /* of registers that were set */
+    uint64_t set;
+} Spin;
+
+/* Notes what @insn reads and sets. False: it does more than a waiting loop would. */
+static bool spin_visit(Spin *s, const IrBlock *ir, unsigned i)
+{
+    const IrInsn *insn = &ir->insns[i];
+    const IrVal args[3] = { insn->a, insn->b, insn->c };
+
+    s->deps[i] = 0;
+    if (insn->op == IR_GETREG || insn->op == IR_SETREG) {
+        if (insn->imm >= 64) {
+            return false;
+        }
+    } else if (insn->op == IR_STORE || insn->op == IR_CALL || insn->op == IR_GUARD) {
+        return false;
+    }
+    for (unsigned n = 0; n < ir_insn_args(ir, insn); n++) {
+        s->deps[i] |= s->deps[args[n]];
+    }
+    if (insn->op == IR_GETREG) {
+        s->deps[i] = s->set >> insn->imm & 1 ? s->set_deps[insn->imm] : 1ull << insn->imm;
+    } else if (insn->op == IR_SETREG) {
+        s->set |= 1ull << insn->imm;
+        s->set_deps[insn->imm] = s->deps[i];
+    }
+    return true;
+}
+
+/* No register's new value depends, round by round, on its old one. */
+static bool spin_settles(const Spin *s)
+{
+    uint64_t left = s->set, before;
+
+    do {
+        before = left;
+        for (uint64_t m = left; m; m &= m - 1) {
+            unsigned r = (unsigned)__builtin_ctzll(m);
+
+            if (!(s->set_deps[r] & left)) {
+                left &= ~(1ull << r);
+            }
+        }
+    } while (left && left != before);
+    return !left;
+}
+
+static bool jumps_to_start(const IrBlock *ir, const IrInsn *insn)
+{
+    return (insn->op == IR_EXITCC || insn->op == IR_EXIT) &&
+           (int32_t)insn->imm == (int32_t)ir->page_offset;
+}
+
+bool ir_is_spin(const IrBlock *ir)
+{
+    unsigned end = 0;
+    Spin s;
+
+    while (end < ir->n && !jumps_to_start(ir, &ir->insns[end])) {
+        end++;
+    }
+    if (end == ir->n) {
+        return false;
+    }
+    s.set = 0;
+    for (unsigned i = 0; i < end; i++) {
+        if (!spin_visit(&s, ir, i)) {
+            return false;
+        }
+    }
+    return spin_settles(&s);
+}
+
 void ir_optimise(IrBlock *ir)
 {
     if (ir_opt_mask & IR_OPT_REGS) {

@@ -921,6 +921,52 @@ static void mutate(IrRandom *r, GString *text)
 }
 
 /* Hostile text never crashes; what is accepted is well formed, and prints as what it is. */
+typedef struct SpinCase {
+    const char *text;
+    bool spin;
+} SpinCase;
+
+static const SpinCase spin_cases[] = {
+    /* 1: load; beqz 1b; the rest of the block does not count */
+    { "insn 0 0; %1 = getreg.i64 x0; %2 = load.i64.u32 %1 0; setreg x1 %2; %3 = const.i64 0; "
+      "exitcc.i64.eq %2 %3 0; store.i64.u64 %1 %2 0; exit 8",
+      true },
+    /* the load at the loop's end is what the compare at its start sees: a ticket lock */
+    { "insn 0 0; %1 = getreg.i64 x3; %2 = getreg.i64 x4; %3 = and.i64 %1 %2; setreg x1 %3; "
+      "%4 = getreg.i64 x2; exitcc.i64.eq %4 %3 16; %5 = getreg.i64 x0; %6 = load.i64.s32 %5 0; "
+      "setreg x3 %6; fence 0; exit 0",
+      true },
+    /* the address of the load comes from memory that nobody here changes */
+    { "insn 0 0; %1 = getreg.i64 x0; %2 = load.i64.u64 %1 0; %3 = load.i64.u64 %2 0; "
+      "setreg x1 %3; exit 0",
+      true },
+    /* a pointer that moves on */
+    { "insn 0 0; %1 = getreg.i64 x0; %2 = load.i64.u8 %1 0; %3 = const.i64 1; "
+      "%4 = add.i64 %1 %3; setreg x0 %4; %5 = const.i64 0; exitcc.i64.ne %2 %5 0; exit 8",
+      false },
+    /* a list: the pointer comes from the pointer */
+    { "insn 0 0; %1 = getreg.i64 x0; %2 = load.i64.u64 %1 0; setreg x0 %2; %3 = const.i64 0; "
+      "exitcc.i64.ne %2 %3 0; exit 8",
+      false },
+    /* two registers that take turns */
+    { "insn 0 0; %1 = getreg.i64 x0; %2 = getreg.i64 x1; setreg x1 %1; setreg x0 %2; exit 0",
+      false },
+    /* a store, and no way back to the start */
+    { "insn 0 0; %1 = getreg.i64 x0; %2 = load.i64.u64 %1 0; store.i64.u64 %1 %2 8; exit 0",
+      false },
+    { "insn 0 0; %1 = getreg.i64 x0; %2 = load.i64.u64 %1 0; setreg x1 %2; exit 4", false },
+};
+
+static void test_spin(void)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(spin_cases); i++) {
+        parse(ir, spin_cases[i].text);
+        if (ir_is_spin(ir) != spin_cases[i].spin) {
+            g_error("spin case %u", i);
+        }
+    }
+}
+
 static void test_text_fuzz(void)
 {
     unsigned accepted = 0, n = g_test_slow() ? 500000 : 5000;
@@ -1245,6 +1291,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ir/interp/memory", test_interp_memory);
     g_test_add_func("/ir/interp/fault", test_interp_fault);
     g_test_add_func("/ir/interp/operations", test_interp_operations);
+    g_test_add_func("/ir/spin", test_spin);
     g_test_add_func("/ir/random", test_random);
     g_test_add_func("/ir/speed", test_speed);
     status = g_test_run();
