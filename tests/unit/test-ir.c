@@ -960,7 +960,9 @@ static const SpinCase spin_cases[] = {
 static void test_spin(void)
 {
     for (unsigned i = 0; i < G_N_ELEMENTS(spin_cases); i++) {
-        parse(ir, spin_cases[i].text);
+        g_autofree char *text = g_strdelimit(g_strdup(spin_cases[i].text), ";", '\n');
+
+        parse(ir, text);
         if (ir_is_spin(ir) != spin_cases[i].spin) {
             g_error("spin case %u", i);
         }
