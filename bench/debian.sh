@@ -8,7 +8,7 @@ run() {
 }
 # Once, so that reading the programs from the disk is nobody's time.
 for warm in 'python3 -c 0' 'sqlite3 :memory: .exit' 'zstd -V' 'xz -V' 'openssl version' 'cc1 -version /dev/null -o /dev/null' \
-    'riscv64-linux-gnu-as --version' 'perl -e 0' 'awk 1 /dev/null'; do
+    'riscv64-linux-gnu-as --version' 'perl -e 0' 'awk 1 /dev/null' '7z -h' 'lame --help' 'tachyon-nox' 'hackbench -h'; do
     $warm </dev/null >/dev/null 2>&1
 done
 run python-compile 'python3 -S compile.py'
@@ -19,6 +19,10 @@ run xz 'xz -3 -T1 -c text'
 run openssl-sha256 'openssl dgst -sha256 text text text text text text text text text text'
 run gcc 'cc1 -quiet -fpreprocessed -march=rv64gc -mabi=lp64d -O2 program.c -o program.s &&
     riscv64-linux-gnu-as program.s -o program.o && cat program.s'
+run 7zip '7z a -txz -mx=5 -mmt=1 -bd -so text.xz text 2>/dev/null'
+run lame 'lame --quiet -b 128 tune.wav -'
+run tachyon 'tachyon-nox scene.dat -res 256 192 -numthreads 1 -format PPM -o scene.ppm >/dev/null && cat scene.ppm'
+run hackbench 'hackbench -g 2 -l 100 >/dev/null && echo done'
 run perl 'perl work.pl text'
 run awk 'awk -f work.awk text'
 run busybox-sort 'busybox sort -k3,3 -k1,1n text'

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the programs of the "debian" group work on: made here, the same on every machine, and put into the guest as files."""
+import struct
 
 
 class Numbers:
@@ -132,8 +133,37 @@ select sum(value), min(name), count(*) from t;
 """
 
 
+def tune(seconds=4):
+    """A WAV file: three voices of sawtooth with noise, 44.1 kHz, stereo, 16 bits."""
+    numbers, frames = Numbers(3), bytearray()
+    for n in range(44100 * seconds):
+        note = 1 + n // 11025 % 7
+        left = (n * 37 * note % 16384) + (n * 91 % 8192) - 12288 + numbers.below(512)
+        right = (n * 53 * note % 16384) - (n * 23 % 8192) - 4096 + numbers.below(512)
+        frames += struct.pack("<hh", left, right)
+    head = struct.pack("<4sI8sIHHIIHH4sI", b"RIFF", 36 + len(frames), b"WAVEfmt ", 16, 1, 2, 44100, 176400, 4, 16,
+                       b"data", len(frames))
+    return head + bytes(frames)
+
+
+def scene(spheres=60):
+    """A scene for the ray tracer Tachyon: spheres that reflect each other over a plane."""
+    numbers = Numbers(4)
+    rows = ["BEGIN_SCENE", "RESOLUTION 256 192",
+            "CAMERA ZOOM 1.0 ASPECTRATIO 1.0 ANTIALIASING 1 RAYDEPTH 5 CENTER 0.0 2.0 -12.0 VIEWDIR 0.0 -0.1 1.0 UPDIR 0.0 1.0 0.0",
+            "END_CAMERA", "LIGHT CENTER -6.0 12.0 -8.0 RAD 0.2 COLOR 1.0 1.0 0.9", "BACKGROUND 0.2 0.3 0.5",
+            "PLANE CENTER 0.0 -2.0 0.0 NORMAL 0.0 1.0 0.0 TEXTURE AMBIENT 0.1 DIFFUSE 0.8 SPECULAR 0.2 OPACITY 1.0",
+            "COLOR 0.8 0.8 0.7 TEXFUNC 0"]
+    for _ in range(spheres):
+        x, y, z = (numbers.below(1000) / 100 - 5 for _ in range(3))
+        rows += [f"SPHERE CENTER {x:.2f} {y / 2 + 1:.2f} {z:.2f} RAD {0.2 + numbers.below(60) / 100:.2f}",
+                 "TEXTURE AMBIENT 0.1 DIFFUSE 0.6 SPECULAR 0.4 OPACITY 1.0",
+                 f"COLOR {numbers.below(100) / 100:.2f} {numbers.below(100) / 100:.2f} 0.5 TEXFUNC 0"]
+    return "\n".join(rows + ["END_SCENE", ""])
+
+
 def files():
     """name -> bytes, for the guest's /tmp."""
     return {name: content.encode() for name, content in {
         "text": text(), "program.c": program(), "work.py": PYTHON, "compile.py": COMPILE.replace("LIMIT", "30"),
-        "work.pl": PERL, "work.awk": AWK, "work.sql": sql()}.items()}
+        "work.pl": PERL, "work.awk": AWK, "work.sql": sql(), "scene.dat": scene()}.items()} | {"tune.wav": tune()}

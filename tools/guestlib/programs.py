@@ -13,11 +13,12 @@ from .disks import make_ext4
 # dash, as busybox's shell would run its own xz and awk. The compiler proper and the assembler without the driver, whose
 # package has 27 MB of link-time optimiser.
 PACKAGES = ("python3.13-minimal sqlite3 zstd xz-utils openssl cpp-14-riscv64-linux-gnu binutils-riscv64-linux-gnu "
-            "perl-base mawk dash busybox-static").split()
+            "perl-base mawk dash busybox-static 7zip lame tachyon-bin-nox rt-tests").split()
 FOLDERS = "dev etc mnt proc root run sys tmp usr/bin usr/sbin usr/lib var".split()
 LINKS = {
     "bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "usr/bin/cat": "busybox", "usr/bin/awk": "mawk",
     "usr/bin/python3": "python3.13", "usr/bin/cc1": "../libexec/gcc/riscv64-linux-gnu/14/cc1",
+    "usr/lib/riscv64-linux-gnu/libtachyon.so.0": "libtachyon-mt-thr.so.0",
 }
 FILES = {"etc/passwd": "root::0:0:root:/root:/bin/sh\n", "etc/group": "root:x:0:\n"}
 
@@ -30,7 +31,8 @@ def make_disk(archive, out):
         for deb in archive.fetch(PACKAGES, with_depends=True):
             run(["dpkg-deb", "-x", deb, tree])
         for name, target in LINKS.items():
-            os.symlink(target, os.path.join(tree, name))
+            if not os.path.lexists(os.path.join(tree, name)):
+                os.symlink(target, os.path.join(tree, name))
         for name, text in FILES.items():
             with open(os.path.join(tree, name), "w", encoding="utf-8") as f:
                 f.write(text)
