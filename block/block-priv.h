@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Shared by the files of the block back ends: requests and registry (block.c), file access (raw.c), the file's lock (lock.c) and the
- * throw-away overlay (overlay.c).
+ * Shared by the files of the block back ends: requests and registry (block.c), the engines (pool.c, uring.c) and completion (finish.c),
+ * file access (raw.c), the file's lock (lock.c) and the throw-away overlay (overlay.c).
  */
 #ifndef BLOCK_BLOCK_PRIV_H
 #define BLOCK_BLOCK_PRIV_H
@@ -11,6 +11,60 @@
 enum { BLOCK_SECTOR = 512 };
 
 typedef struct BlockOverlay BlockOverlay;
+
+typedef struct RequestList {
+    BlockRequest *first, **end;
+} RequestList;
+
+typedef enum BlockEngine { BLOCK_ENGINE_THREADS, BLOCK_ENGINE_URING, N_BLOCK_ENGINES } BlockEngine;
+
+struct BlockBackend {
+    char *id, *file, *user;
+    int fd;
+    BlockOverlay *overlay; /* NULL: no snapshot */
+    bool readonly, cache_unsafe;
+    BlockEngine engine;
+    uint64_t file_length, length;
+    void (*batch_end)(void *opaque);
+    void *batch_opaque;
+    bool batch_open;    /* completions since the last batch_end; under the caller's lock */
+    unsigned in_flight; /* finish.c's */
+    RequestList writes; /* pool.c's: behind those of the worker that writes */
+    bool writing;       /* there is such a worker */
+};
+
+/* ---- block.c ---- */
+
+/* 0 or -errno. Any thread. */
+int block_carry_out(BlockRequest *req);
+/* Gives engines what waits for block_unplug(); the caller holds the lock. */
+void block_unplug_all(void);
+/* Calls the batch handlers of back ends that had completions; the caller holds the lock. */
+void block_end_batches(void);
+
+/* ---- Engines: take all requests of @list; each ends in requests_finished() ---- */
+
+/* False: there is no thread and none can be had; nothing may be submitted then, to neither engine. */
+bool pool_start(void);
+void pool_submit(RequestList *list);
+/* Does a request that waits for a worker, if there is one; for block_drain(), which completes it. */
+void pool_help(BlockBackend *blk);
+/* False: the host has no io_uring, or refuses it. */
+bool uring_start(void);
+/* The caller holds the lock. */
+void uring_submit(RequestList *list);
+/* Gives back what the ring has finished. Any thread. */
+void uring_poll(void);
+
+/* ---- finish.c ---- */
+
+void list_append(RequestList *list, BlockRequest *req);
+/* NULL: @list is empty. */
+BlockRequest *list_take_first(RequestList *list);
+/* To be called before an engine gets them: block_drain() waits for them. */
+void requests_began(BlockBackend *blk, unsigned n);
+/* Gives back all of @list, their results set. By an engine's thread, without locks. */
+void requests_finished(RequestList *list);
 
 /* A walk through a request's buffers. */
 typedef struct IovCursor {

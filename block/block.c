@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Back ends and their requests. A submitted request goes to a queue that a few worker threads empty; a finished one goes to a list that
- * whoever first gets the lock given to block_set_lock() empties, calling done() for each and then the batch handler of each back end
- * concerned. Workers that finish while one of them waits for the lock leave their requests to it.
- *
- * What needs no waiting never gets that far: errors, reads whose bytes the host has in memory, and everything in synchronous mode
- * are completed inside block_submit().
+ * Back ends and the beginning of their requests. What needs no waiting is completed inside block_submit(): errors, reads whose bytes the host
+ * has in memory, flushes of what keeps nothing, and everything in synchronous mode. The rest goes to the back end's engine (uring.c or
+ * pool.c), between block_plug() and block_unplug() all together at the end; finish.c is where they come back.
  */
 #include "block/block-priv.h"
 #include <errno.h>
@@ -13,69 +10,18 @@
 #include <unistd.h>
 #include "util/size.h"
 
-enum { MAX_WORKERS = 8 };
-
-struct BlockBackend {
-    char *id, *file, *user;
-    int fd;
-    BlockOverlay *overlay; /* NULL: no snapshot */
-    bool readonly, cache_unsafe;
-    uint64_t file_length, length;
-    void (*batch_end)(void *opaque);
-    void *batch_opaque;
-    bool batch_open;    /* completions since the last batch_end; under the caller's lock */
-    unsigned in_flight; /* under pool.lock */
-};
-
-typedef struct RequestList {
-    BlockRequest *first, **end;
-} RequestList;
-
-static struct {
-    GMutex lock;
-    GCond work;     /* todo is not empty */
-    GCond progress; /* a request was finished */
-    RequestList todo, finished;
-    unsigned workers, idle;
-    unsigned queued; /* length of todo */
-    bool completer;  /* a worker is about to empty `finished` */
-} pool;
-
 static GPtrArray *back_ends; /* of BlockBackend * */
-static void (*lock_machine)(void), (*unlock_machine)(void);
 static bool synchronous;
 
-void block_set_lock(void (*lock)(void), void (*unlock)(void))
-{
-    lock_machine = lock;
-    unlock_machine = unlock;
-}
+/* Requests on their way to an engine, under the caller's lock. */
+static struct {
+    unsigned depth;
+    RequestList waiting[N_BLOCK_ENGINES];
+} plug;
 
 void block_set_synchronous(bool on)
 {
     synchronous = on;
-}
-
-/* ---- Lists ---- */
-
-static void list_append(RequestList *list, BlockRequest *req)
-{
-    req->next = NULL;
-    if (!list->first) {
-        list->end = &list->first;
-    }
-    *list->end = req;
-    list->end = &req->next;
-}
-
-static BlockRequest *list_take_first(RequestList *list)
-{
-    BlockRequest *req = list->first;
-
-    if (req) {
-        list->first = req->next;
-    }
-    return req;
 }
 
 /* ---- Carrying out ---- */
@@ -92,8 +38,14 @@ static int write_bytes(BlockBackend *blk, uint64_t offset, uint64_t bytes, IovCu
                         : raw_write(blk->fd, offset, bytes, c);
 }
 
-static int carry_out(BlockBackend *blk, BlockRequest *req)
+static bool keeps_nothing(const BlockBackend *blk)
 {
+    return blk->overlay || blk->cache_unsafe || blk->readonly;
+}
+
+int block_carry_out(BlockRequest *req)
+{
+    BlockBackend *blk = req->blk;
     IovCursor c = { req->iov, req->n_iov, 0 };
 
     switch (req->op) {
@@ -102,7 +54,7 @@ static int carry_out(BlockBackend *blk, BlockRequest *req)
     case BLOCK_WRITE:
         return write_bytes(blk, req->offset, req->bytes, &c);
     case BLOCK_FLUSH:
-        return blk->overlay || blk->cache_unsafe || blk->readonly ? 0 : raw_flush(blk->fd);
+        return keeps_nothing(blk) ? 0 : raw_flush(blk->fd);
     case BLOCK_DISCARD:
         return blk->overlay ? 0 : raw_discard(blk->fd, req->offset, req->bytes);
     case BLOCK_WRITE_ZEROES:
@@ -129,8 +81,8 @@ static bool carry_out_at_hand(BlockBackend *blk, BlockRequest *req)
     int fd = blk->fd;
 
     req->result = check_range(blk, req->op, req->offset, req->bytes);
-    if (req->result || !req->bytes) {
-        return req->result || req->op != BLOCK_FLUSH;
+    if (req->result || req->op == BLOCK_FLUSH || !req->bytes) {
+        return req->result || req->op != BLOCK_FLUSH || keeps_nothing(blk);
     }
     if (blk->overlay && req->op == BLOCK_READ) {
         fd = overlay_file(blk->overlay, req->offset, req->bytes);
@@ -139,9 +91,9 @@ static bool carry_out_at_hand(BlockBackend *blk, BlockRequest *req)
            raw_read_at_hand(fd, req->offset, req->bytes, req->iov, req->n_iov);
 }
 
-/* ---- Completion ---- */
+/* ---- Submission ---- */
 
-static void end_batches(void)
+void block_end_batches(void)
 {
     for (unsigned i = 0; i < back_ends->len; i++) {
         BlockBackend *blk = g_ptr_array_index(back_ends, i);
@@ -155,112 +107,27 @@ static void end_batches(void)
     }
 }
 
-static BlockRequest *take_finished(void)
+void block_unplug_all(void)
 {
-    BlockRequest *list;
-
-    g_mutex_lock(&pool.lock);
-    list = pool.finished.first;
-    pool.finished.first = NULL;
-    for (BlockRequest *req = list; req; req = req->next) {
-        req->blk->in_flight--;
+    if (plug.waiting[BLOCK_ENGINE_URING].first) {
+        uring_submit(&plug.waiting[BLOCK_ENGINE_URING]);
     }
-    g_mutex_unlock(&pool.lock);
-    return list;
-}
-
-/* Calls done() of all finished requests. The caller holds the lock. */
-static void complete_finished(void)
-{
-    BlockRequest *req;
-
-    while ((req = take_finished())) {
-        while (req) {
-            BlockRequest *next = req->next;
-
-            req->blk->batch_open = true;
-            req->done(req, req->result); /* @req may be gone now */
-            req = next;
-        }
-    }
-    end_batches();
-}
-
-static void complete_from_worker(void)
-{
-    if (lock_machine) {
-        lock_machine();
-    }
-    /* From here on others must care for what they finish: this thread may have looked already. */
-    g_mutex_lock(&pool.lock);
-    pool.completer = false;
-    g_mutex_unlock(&pool.lock);
-    complete_finished();
-    if (unlock_machine) {
-        unlock_machine();
+    if (plug.waiting[BLOCK_ENGINE_THREADS].first) {
+        pool_submit(&plug.waiting[BLOCK_ENGINE_THREADS]);
     }
 }
 
-/* ---- Workers ---- */
-
-static BlockRequest *wait_for_request(void)
+void block_plug(void)
 {
-    BlockRequest *req;
-
-    g_mutex_lock(&pool.lock);
-    pool.idle++;
-    while (!(req = list_take_first(&pool.todo))) {
-        g_cond_wait(&pool.work, &pool.lock);
-    }
-    pool.idle--;
-    pool.queued--;
-    g_mutex_unlock(&pool.lock);
-    return req;
+    plug.depth++;
 }
 
-static gpointer work(gpointer data)
+void block_unplug(void)
 {
-    for (;;) {
-        BlockRequest *req = wait_for_request();
-        bool complete;
-
-        req->result = carry_out(req->blk, req);
-        g_mutex_lock(&pool.lock);
-        list_append(&pool.finished, req);
-        complete = !pool.completer;
-        pool.completer = true;
-        g_cond_broadcast(&pool.progress);
-        g_mutex_unlock(&pool.lock);
-        if (complete) {
-            complete_from_worker();
-        }
+    g_assert(plug.depth);
+    if (!--plug.depth) {
+        block_unplug_all();
     }
-    return NULL;
-}
-
-/* False: there is no thread to do it and none can be had. */
-static bool enqueue(BlockBackend *blk, BlockRequest *req)
-{
-    bool ok;
-
-    g_mutex_lock(&pool.lock);
-    if (pool.queued >= pool.idle && pool.workers < MAX_WORKERS) {
-        GThread *thread = g_thread_try_new("block", work, NULL, NULL);
-
-        if (thread) {
-            g_thread_unref(thread);
-            pool.workers++;
-        }
-    }
-    ok = pool.workers > 0;
-    if (ok) {
-        blk->in_flight++;
-        list_append(&pool.todo, req);
-        pool.queued++;
-        g_cond_signal(&pool.work);
-    }
-    g_mutex_unlock(&pool.lock);
-    return ok;
 }
 
 void block_submit(BlockBackend *blk, BlockRequest *req)
@@ -270,27 +137,15 @@ void block_submit(BlockBackend *blk, BlockRequest *req)
         req->done(req, req->result);
         return;
     }
-    if (synchronous || !enqueue(blk, req)) {
-        req->result = carry_out(blk, req);
+    if (synchronous || !pool_start()) {
+        req->result = block_carry_out(req);
         req->done(req, req->result);
+        return;
     }
-}
-
-void block_drain(BlockBackend *blk)
-{
-    for (;;) {
-        bool idle;
-
-        complete_finished();
-        g_mutex_lock(&pool.lock);
-        while (blk->in_flight && !pool.finished.first) {
-            g_cond_wait(&pool.progress, &pool.lock);
-        }
-        idle = !blk->in_flight;
-        g_mutex_unlock(&pool.lock);
-        if (idle) {
-            return;
-        }
+    requests_began(blk, 1);
+    list_append(&plug.waiting[blk->engine], req);
+    if (!plug.depth) {
+        block_unplug_all();
     }
 }
 
@@ -348,6 +203,13 @@ static void free_back_end(BlockBackend *blk)
     g_free(blk);
 }
 
+/* Threads unless the ring is asked for: for files in the host's cache the kernel hands writes to a thread of its own, which is one thread to
+ * wake more than the pool has. The ring may be refused (by a sandbox, or an old kernel). */
+static BlockEngine choose_engine(BlockAio aio)
+{
+    return aio == BLOCK_AIO_URING && uring_start() ? BLOCK_ENGINE_URING : BLOCK_ENGINE_THREADS;
+}
+
 BlockBackend *block_open(const BlockOptions *options, GError **error)
 {
     BlockBackend *blk;
@@ -363,6 +225,7 @@ BlockBackend *block_open(const BlockOptions *options, GError **error)
     blk->file = g_strdup(options->file);
     blk->readonly = options->readonly;
     blk->cache_unsafe = options->cache_unsafe;
+    blk->engine = choose_engine(options->aio);
     if (!open_file(blk, options, error)) {
         free_back_end(blk);
         return NULL;
@@ -392,7 +255,7 @@ void block_close_all(void)
         BlockBackend *blk = g_ptr_array_index(back_ends, i);
 
         block_drain(blk);
-        if (!blk->overlay && !blk->cache_unsafe && !blk->readonly) {
+        if (!keeps_nothing(blk)) {
             raw_flush(blk->fd);
         }
     }
@@ -452,10 +315,12 @@ static bool access_now(BlockBackend *blk, BlockOp op, uint64_t offset, void *buf
                        GError **error)
 {
     struct iovec iov = { buf, len };
-    BlockRequest req = { .op = op, .offset = offset, .bytes = len, .iov = &iov, .n_iov = 1 };
+    BlockRequest req = {
+        .op = op, .offset = offset, .bytes = len, .iov = &iov, .n_iov = 1, .blk = blk
+    };
     int err = check_range(blk, op, offset, len);
 
-    err = err ? err : carry_out(blk, &req);
+    err = err ? err : block_carry_out(&req);
     if (err) {
         g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(-err), "%s: cannot %s: %s",
                     blk->file, op == BLOCK_READ ? "read" : "write", g_strerror(-err));
@@ -475,12 +340,17 @@ bool block_pwrite(BlockBackend *blk, uint64_t offset, const void *buf, uint64_t 
 
 void block_info(GString *out)
 {
+    static const char *const names[] = {
+        [BLOCK_ENGINE_THREADS] = "threads", [BLOCK_ENGINE_URING] = "io_uring"
+    };
+
     for (unsigned i = 0; back_ends && i < back_ends->len; i++) {
         const BlockBackend *blk = g_ptr_array_index(back_ends, i);
         g_autofree char *size = size_format(blk->length);
 
-        g_string_append_printf(out, "%s: %s (raw%s%s), %s, used by %s\n", blk->id, blk->file,
-                               blk->readonly ? ", read-only" : "", blk->overlay ? ", snapshot" : "",
-                               size, blk->user ? blk->user : "nobody");
+        g_string_append_printf(out, "%s: %s (raw%s%s), %s, aio=%s, used by %s\n", blk->id,
+                               blk->file, blk->readonly ? ", read-only" : "",
+                               blk->overlay ? ", snapshot" : "", size, names[blk->engine],
+                               blk->user ? blk->user : "nobody");
     }
 }

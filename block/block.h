@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Block back ends: a disk's bytes behind asynchronous requests. Now raw files (and host devices); formats come behind the same
- * interface. Requests run on worker threads; completion is called by any thread under the lock given to block_set_lock() (the
- * machine lock), and may be called before block_submit() returns (data that is at hand, errors, synchronous mode).
+ * interface. Requests are carried out by the kernel (io_uring) or by worker threads; completion is called by any thread under the lock
+ * given to block_set_lock() (the machine lock), and may be called before block_submit() returns (data that is at hand, errors, synchronous mode).
  *
  * A length that is no multiple of 512 is rounded up to one; the bytes behind the file's end read as zeroes, and a write there
  * makes the file longer. Two openers of a file exclude each other unless both only read (open file description locks).
@@ -17,6 +17,9 @@
 
 typedef struct BlockBackend BlockBackend;
 
+/* How requests that must wait are carried out (aio=). */
+typedef enum BlockAio { BLOCK_AIO_DEFAULT, BLOCK_AIO_THREADS, BLOCK_AIO_URING } BlockAio;
+
 typedef struct BlockOptions {
     const char *id;
     const char *file;
@@ -25,6 +28,7 @@ typedef struct BlockOptions {
     bool
         snapshot; /* writes go to a temporary overlay that is thrown away; the file is opened read-only */
     bool cache_unsafe; /* cache=unsafe: flushes are not waited for */
+    BlockAio aio;      /* default: threads; they are also there where io_uring is not to be had */
 } BlockOptions;
 
 /* Opens @options->file (locked against a second writer: the error names the holder's process when it can); registered under the id. */
@@ -64,6 +68,9 @@ struct BlockRequest {
 };
 
 void block_submit(BlockBackend *blk, BlockRequest *req);
+/* Between these, requests may wait for each other, so that they cost less. They nest; the caller holds the lock all the time. */
+void block_plug(void);
+void block_unplug(void);
 /* Waits until no request of @blk is in flight (reset, unrealize). Completions are called. The caller holds the lock. */
 void block_drain(BlockBackend *blk);
 /* @f(opaque) is called, under the lock, after each group of completions of @blk: the place to tell the guest once for all of

@@ -100,8 +100,7 @@ static bool check_value(const KeyVals *kv, const char *key, const char *const *a
     return false;
 }
 
-/* The keys that choose among host mechanisms, of which Menura has one: known values are accepted.
- * */
+/* Keys that choose among host mechanisms: known values are accepted, also of those that are not there. */
 static bool check_tuning(const KeyVals *kv, GError **error)
 {
     static const char *const caches[] = { "none",       "writeback", "writethrough",
@@ -134,6 +133,13 @@ static bool use_drive(DriveParser *p, DriveInterface interface, unsigned index, 
     return true;
 }
 
+static BlockAio find_aio(const char *name)
+{
+    return !g_strcmp0(name, "threads")    ? BLOCK_AIO_THREADS
+           : !g_strcmp0(name, "io_uring") ? BLOCK_AIO_URING
+                                          : BLOCK_AIO_DEFAULT;
+}
+
 static bool open_drive(DriveParser *p, const char *text, bool snapshot, GError **error)
 {
     static const char *const allowed[] = { "file",      "format",   "if",    "id",      "readonly",
@@ -161,6 +167,7 @@ static bool open_drive(DriveParser *p, const char *text, bool snapshot, GError *
     block.id = keyvals_get(kv, "id") ? keyvals_get(kv, "id") : own_id;
     block.format = keyvals_get(kv, "format");
     block.cache_unsafe = !g_strcmp0(keyvals_get(kv, "cache"), "unsafe");
+    block.aio = find_aio(keyvals_get(kv, "aio"));
     block.readonly = !g_strcmp0(keyvals_get(kv, "media"), "cdrom");
     if (!keyvals_get_bool(kv, "-drive", "readonly", &block.readonly, error) ||
         !keyvals_get_bool(kv, "-drive", "read-only", &block.readonly, error) ||

@@ -45,7 +45,7 @@ const Option option_table[] = {
 
     { "drive", NULL,
       "[file=]FILE[,if=virtio|pflash|none][,format=raw][,id=ID][,readonly=on][,snapshot=on][,index="
-      "N]",
+      "N][,aio=threads|io_uring]",
       OPTION_LIST, AT(drives), .group = "Devices",
       .help = "a disk or flash image; if=none makes it known by id= to -device ...,drive=ID" },
     { "hda", NULL, "FILE", OPTION_MEANS, .means = "drive", .format = "file=%s,index=0,media=disk",

@@ -309,11 +309,13 @@ static bool blk_kick(HwVirtio *dev, unsigned n)
     VirtQueue *q = &dev->queues[0];
     bool more = true;
 
+    block_plug();
     for (unsigned i = 0; i < q->num && more; i++) {
         VirtqElement *e = virtqueue_pop(q);
 
         more = e ? handle(s, e) : virtqueue_arm(q);
     }
+    block_unplug();
     hw_virtio_publish(dev, 0);
     return more;
 }

@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Block back ends: opening and refusing, locks, requests of every kind against a model in memory (plain, snapshot and synchronous), many
- * requests in flight, the odd end of a file.
+ * requests in flight, the odd end of a file, errors. Requests are tested with both engines, and with a ring that is refused.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
 #include <glib/gstdio.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stddef.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "block/block.h"
@@ -18,6 +25,7 @@ enum { DISK = 1 << 20, SECTOR = 512 };
 
 static char *folder, *disk;
 static GMutex machine;
+static BlockAio engine; /* of open_with() */
 
 static void lock_machine(void)
 {
@@ -71,6 +79,7 @@ static BlockBackend *open_with(BlockOptions options)
 
     options.id = options.id ? options.id : "d";
     options.file = options.file ? options.file : disk;
+    options.aio = options.aio ? options.aio : engine;
     blk = block_open(&options, &error);
     g_assert_no_error(error);
     return blk;
@@ -88,6 +97,14 @@ static void assert_refused(BlockOptions options, const char *text)
     if (!strstr(error->message, text)) {
         g_test_fail_printf("'%s' does not say '%s'", error->message, text);
     }
+}
+
+static bool info_says(const char *text)
+{
+    g_autoptr(GString) info = g_string_new(NULL);
+
+    block_info(info);
+    return strstr(info->str, text) != NULL;
 }
 
 static void note_done(BlockRequest *req, int error)
@@ -334,6 +351,63 @@ static void test_discard(void)
     close_all();
 }
 
+/* More pieces than the kernel takes with one call. */
+static void test_pieces(void)
+{
+    enum { N = 1536, LEN = N * 8 };
+    g_autofree uint8_t *out = g_malloc(LEN), *in = g_malloc0(LEN);
+    struct iovec iov[N];
+    int result = 1;
+    BlockRequest req = {
+        .bytes = LEN, .iov = iov, .n_iov = N, .done = note_done, .opaque = &result
+    };
+    BlockBackend *blk;
+
+    make_disk(DISK);
+    blk = open_with((BlockOptions){ 0 });
+    fill_pattern(out, LEN);
+    for (unsigned op = BLOCK_READ; op <= BLOCK_WRITE; op++) {
+        uint8_t *buf = op == BLOCK_WRITE ? out : in;
+
+        for (unsigned i = 0; i < N; i++) {
+            iov[i] = (struct iovec){ buf + i * 8, 8 };
+        }
+        req.op = op;
+        lock_machine();
+        block_submit(blk, &req);
+        block_drain(blk);
+        unlock_machine();
+        g_assert_cmpint(result, ==, 0);
+        result = 1;
+    }
+    g_assert_cmpmem(in, LEN, out, LEN);
+    close_all();
+}
+
+/* The host refuses to make the file longer; what lies before that is still fine. */
+static void test_errors(void)
+{
+    g_autofree uint8_t *buf = g_malloc0(2 * 65536);
+    struct rlimit before, small;
+    BlockBackend *blk;
+
+    make_disk(65536 + 100);
+    blk = open_with((BlockOptions){ 0 });
+    signal(SIGXFSZ, SIG_IGN);
+    g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &before), ==, 0);
+    small = before;
+    small.rlim_cur = 65536;
+    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &small), ==, 0);
+    for (unsigned i = 0; i < 20; i++) {
+        g_assert_cmpint(run(blk, BLOCK_WRITE, 65536, buf, SECTOR), ==, -EFBIG);
+        g_assert_cmpint(run(blk, BLOCK_WRITE, 65536 - SECTOR, buf, 2 * SECTOR), ==, -EFBIG);
+        g_assert_cmpint(run(blk, BLOCK_WRITE, 65536 - SECTOR, buf, SECTOR), ==, 0);
+        g_assert_cmpint(run(blk, BLOCK_FLUSH, 0, NULL, 0), ==, 0);
+    }
+    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &before), ==, 0);
+    close_all();
+}
+
 /* ---- Many at a time ---- */
 
 enum { N_FLIGHT = 64, PIECE = 8192 };
@@ -360,7 +434,7 @@ static void count_batch(void *opaque)
     f->batches++;
 }
 
-static void fly(BlockBackend *blk, BlockOp op, uint8_t *buf)
+static void fly(BlockBackend *blk, BlockOp op, uint8_t *buf, bool plugged)
 {
     BlockRequest req[N_FLIGHT];
     struct iovec iov[N_FLIGHT];
@@ -368,6 +442,9 @@ static void fly(BlockBackend *blk, BlockOp op, uint8_t *buf)
 
     lock_machine();
     block_set_batch_end(blk, count_batch, &f);
+    if (plugged) {
+        block_plug();
+    }
     for (unsigned i = 0; i < N_FLIGHT; i++) {
         iov[i] = (struct iovec){ buf + i * PIECE, PIECE };
         req[i] = (BlockRequest){
@@ -380,11 +457,14 @@ static void fly(BlockBackend *blk, BlockOp op, uint8_t *buf)
             .opaque = &f,
         };
         block_submit(blk, &req[i]);
-        if (i % 16 == 15) { /* lets workers complete by themselves, too */
+        if (i % 16 == 15 && !plugged) { /* lets workers complete by themselves, too */
             unlock_machine();
             g_usleep(500);
             lock_machine();
         }
+    }
+    if (plugged) {
+        block_unplug();
     }
     block_drain(blk);
     g_assert_cmpuint(f.done, ==, N_FLIGHT);
@@ -403,12 +483,175 @@ static void test_flight(void)
         blk = open_with((BlockOptions){ .snapshot = snapshot });
         for (unsigned round = 0; round < 10; round++) {
             memset(out, (int)round + 1, N_FLIGHT * PIECE);
-            fly(blk, BLOCK_WRITE, out);
-            fly(blk, BLOCK_READ, in);
+            fly(blk, BLOCK_WRITE, out, round % 2);
+            fly(blk, BLOCK_READ, in, round % 2);
             g_assert_cmpmem(in, N_FLIGHT * PIECE, out, N_FLIGHT * PIECE);
         }
         close_all();
     }
+}
+
+/* A mix of everything on pieces of their own, each of which gets its next request when one is done. */
+typedef struct Mixer {
+    BlockRequest req;
+    struct iovec iov;
+    uint8_t buf[PIECE], model[PIECE];
+    unsigned rounds;
+} Mixer;
+
+static void mix_next(Mixer *m);
+
+static void mix_done(BlockRequest *req, int error)
+{
+    Mixer *m = req->opaque;
+
+    g_assert_cmpint(error, ==, 0);
+    if (req->op == BLOCK_READ) {
+        g_assert_cmpmem(m->buf, PIECE, m->model, PIECE);
+    }
+    if (m->rounds--) {
+        mix_next(m);
+    }
+}
+
+static void mix_next(Mixer *m)
+{
+    static const BlockOp ops[] = { BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH, BLOCK_WRITE_ZEROES };
+
+    m->req.op = ops[g_test_rand_int_range(0, G_N_ELEMENTS(ops))];
+    if (m->req.op == BLOCK_WRITE) {
+        memset(m->buf, (int)m->rounds, PIECE);
+        memcpy(m->model, m->buf, PIECE);
+    } else if (m->req.op == BLOCK_WRITE_ZEROES) {
+        memset(m->model, 0, PIECE);
+    }
+    block_submit(m->req.blk, &m->req);
+}
+
+static void mix(BlockOptions options)
+{
+    g_autofree Mixer *mixers = g_new0(Mixer, N_FLIGHT);
+    BlockBackend *blk;
+
+    make_disk(DISK);
+    blk = open_with(options);
+    for (unsigned i = 0; i < N_FLIGHT; i++) {
+        Mixer *m = &mixers[i];
+
+        m->iov = (struct iovec){ m->buf, PIECE };
+        m->rounds = 40;
+        m->req = (BlockRequest){ .offset = i * PIECE,
+                                 .bytes = PIECE,
+                                 .iov = &m->iov,
+                                 .n_iov = 1,
+                                 .done = mix_done,
+                                 .opaque = m,
+                                 .blk = blk };
+        g_assert_true(block_pread(blk, m->req.offset, m->model, PIECE, NULL));
+        lock_machine();
+        mix_next(m);
+        unlock_machine();
+    }
+    lock_machine();
+    block_drain(blk);
+    unlock_machine();
+    for (unsigned i = 0; i < N_FLIGHT; i++) {
+        g_assert_true(block_pread(blk, i * PIECE, mixers[i].buf, PIECE, NULL));
+        g_assert_cmpmem(mixers[i].buf, PIECE, mixers[i].model, PIECE);
+    }
+    close_all();
+}
+
+static void test_mix(void)
+{
+    mix((BlockOptions){ .cache_unsafe = true });
+    mix((BlockOptions){ 0 });
+    mix((BlockOptions){ .snapshot = true });
+}
+
+/* ---- Engines ---- */
+
+typedef struct EngineTest {
+    const char *name;
+    BlockAio engine;
+    void (*run)(void);
+} EngineTest;
+
+static void refuse_ring(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = { G_N_ELEMENTS(code), code };
+
+    g_assert_cmpint(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), ==, 0);
+    g_assert_cmpint(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), ==, 0);
+}
+
+static void test_ring_refused(void)
+{
+    if (!g_test_subprocess()) {
+        g_test_trap_subprocess(NULL, 60 * G_USEC_PER_SEC, 0);
+        g_test_trap_assert_passed();
+        return;
+    }
+    refuse_ring();
+    make_disk(DISK);
+    open_with((BlockOptions){ .aio = BLOCK_AIO_URING });
+    g_assert_true(info_says("aio=threads"));
+    close_all();
+    engine = BLOCK_AIO_URING;
+    test_mix();
+}
+
+static void test_with_engine(gconstpointer data)
+{
+    const EngineTest *t = data;
+
+    make_disk(SECTOR);
+    open_with((BlockOptions){ .aio = t->engine });
+    if (t->engine == BLOCK_AIO_URING && info_says("aio=threads")) {
+        close_all();
+        g_test_skip("no io_uring");
+        return;
+    }
+    g_assert_true(info_says(t->engine == BLOCK_AIO_URING ? "aio=io_uring" : "aio=threads"));
+    close_all();
+    engine = t->engine;
+    t->run();
+    engine = BLOCK_AIO_DEFAULT;
+}
+
+static void add_engine_tests(void)
+{
+    static const EngineTest tests[] = {
+        { "threads/bounds", BLOCK_AIO_THREADS, test_bounds },
+        { "threads/odd-end", BLOCK_AIO_THREADS, test_odd_end },
+        { "threads/plain", BLOCK_AIO_THREADS, test_plain },
+        { "threads/snapshot", BLOCK_AIO_THREADS, test_snapshot },
+        { "threads/pieces", BLOCK_AIO_THREADS, test_pieces },
+        { "threads/errors", BLOCK_AIO_THREADS, test_errors },
+        { "threads/flight", BLOCK_AIO_THREADS, test_flight },
+        { "threads/mix", BLOCK_AIO_THREADS, test_mix },
+        { "io_uring/bounds", BLOCK_AIO_URING, test_bounds },
+        { "io_uring/odd-end", BLOCK_AIO_URING, test_odd_end },
+        { "io_uring/plain", BLOCK_AIO_URING, test_plain },
+        { "io_uring/snapshot", BLOCK_AIO_URING, test_snapshot },
+        { "io_uring/pieces", BLOCK_AIO_URING, test_pieces },
+        { "io_uring/errors", BLOCK_AIO_URING, test_errors },
+        { "io_uring/flight", BLOCK_AIO_URING, test_flight },
+        { "io_uring/mix", BLOCK_AIO_URING, test_mix },
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(tests); i++) {
+        g_autofree char *path = g_strdup_printf("/block/%s", tests[i].name);
+
+        g_test_add_data_func(path, &tests[i], test_with_engine);
+    }
+    g_test_add_func("/block/io_uring/refused", test_ring_refused);
 }
 
 int main(int argc, char **argv)
@@ -423,13 +666,9 @@ int main(int argc, char **argv)
     g_test_add_func("/block/locks", test_locks);
     g_test_add_func("/block/lock-names-process", test_lock_names_process);
     g_test_add_func("/block/claim", test_claim);
-    g_test_add_func("/block/bounds", test_bounds);
-    g_test_add_func("/block/odd-end", test_odd_end);
-    g_test_add_func("/block/plain", test_plain);
-    g_test_add_func("/block/snapshot", test_snapshot);
     g_test_add_func("/block/synchronous", test_synchronous);
     g_test_add_func("/block/discard", test_discard);
-    g_test_add_func("/block/flight", test_flight);
+    add_engine_tests();
     status = g_test_run();
     g_unlink(disk);
     g_rmdir(folder);

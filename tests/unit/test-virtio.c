@@ -7,7 +7,9 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <glib/gstdio.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "block/block.h"
@@ -59,6 +61,7 @@ static bool deterministic;
 static MemoryRegion ram;
 static uint8_t *ram_host;
 static char *folder, *disk;
+static BlockAio engine; /* of disk_slot() */
 
 /* All that devices and clock ask of the CPUs, of which there are none here. */
 bool cpu_icount_enabled(void)
@@ -154,6 +157,7 @@ static Slot *disk_slot(BlockOptions options, bool legacy)
     g_assert_true(g_file_set_contents(disk, (const char *)data, DISK, NULL));
     options.id = "d";
     options.file = disk;
+    options.aio = engine;
     g_assert_nonnull(block_open(&options, &error));
     g_assert_no_error(error);
     g_assert_true(hw_device_set_prop(dev, "drive", "d", &error));
@@ -595,6 +599,47 @@ static void test_reset_in_flight(void)
     disk_slot_free(s);
 }
 
+/* The host's error is the guest's, and not the end. */
+static void test_io_error(void)
+{
+    Slot *s = disk_slot((BlockOptions){ 0 }, false);
+    struct rlimit before, none;
+    Queue q;
+
+    signal(SIGXFSZ, SIG_IGN);
+    g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &before), ==, 0);
+    none = before;
+    none.rlim_cur = 0;
+    start(&q, s, event_idx | indirect_desc);
+    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &none), ==, 0);
+    g_assert_cmpuint(request(&q, 1, 100, 1024, false), ==, 1);
+    g_assert_cmpuint(request(&q, 0, 100, 1024, true), ==, 0);
+    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &before), ==, 0);
+    g_assert_cmpuint(request(&q, 1, 100, 1024, false), ==, 0);
+    disk_slot_free(s);
+}
+
+/* Those that have requests in flight, with an engine of their own. Where there is no ring, the threads are tested twice. */
+static void test_threads(void)
+{
+    engine = BLOCK_AIO_THREADS;
+    test_disk();
+    test_flight();
+    test_reset_in_flight();
+    test_io_error();
+    engine = BLOCK_AIO_DEFAULT;
+}
+
+static void test_io_uring(void)
+{
+    engine = BLOCK_AIO_URING;
+    test_disk();
+    test_flight();
+    test_reset_in_flight();
+    test_io_error();
+    engine = BLOCK_AIO_DEFAULT;
+}
+
 /* ---- Mistakes ---- */
 
 static void assert_failed(Queue *q)
@@ -998,13 +1043,12 @@ int main(int argc, char **argv)
     set_up();
     g_test_add_func("/virtio/empty-slot", test_empty_slot);
     g_test_add_func("/virtio/features", test_features);
-    g_test_add_func("/virtio/disk", test_disk);
     g_test_add_func("/virtio/legacy", test_legacy);
     g_test_add_func("/virtio/ranges", test_ranges);
     g_test_add_func("/virtio/readonly", test_readonly);
     g_test_add_func("/virtio/framing", test_framing);
-    g_test_add_func("/virtio/flight", test_flight);
-    g_test_add_func("/virtio/reset-in-flight", test_reset_in_flight);
+    g_test_add_func("/virtio/disk/threads", test_threads);
+    g_test_add_func("/virtio/disk/io_uring", test_io_uring);
     g_test_add_func("/virtio/mistakes", test_mistakes);
     g_test_add_func("/virtio/rings", test_rings);
     g_test_add_func("/virtio/rng", test_rng);
