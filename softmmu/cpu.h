@@ -40,6 +40,7 @@ typedef struct BlockKey {
 typedef struct CodeReader {
     const uint8_t *host;  /* the block's page */
     const uint8_t *host2; /* the next virtual page, or NULL: not mapped executable */
+    uint64_t chunks;      /* 64-byte chunks of the block's page that were read */
     uint32_t end;         /* offset from the page's start of the byte behind the last one read */
 } CodeReader;
 

@@ -66,6 +66,7 @@ bool code_reader_u16(CodeReader *reader, uint32_t page_offset, uint16_t *value)
     }
     *value = (uint16_t)(p[0] | p[1] << 8);
     reader->end = MAX(reader->end, page_offset + 2);
+    reader->chunks |= 1ull << (MIN(page_offset, 4095) >> 6);
     return true;
 }
 
@@ -145,22 +146,6 @@ static G_NORETURN void raise_crossing_fault(Cpu *cpu, uint64_t pc)
     cpu_loop_exit(cpu);
 }
 
-/* The 64-byte chunks of the block's page that its insns lie in. */
-static uint64_t covered_chunks(const IrBlock *ir)
-{
-    uint64_t chunks = 0;
-
-    for (unsigned i = 0; i < ir->n; i++) {
-        if (ir->insns[i].op == IR_INSN) {
-            unsigned first = ir->insns[i].imm & 4095,
-                     last = MIN(first + ir->target->max_insn_bytes - 1, 4095);
-
-            chunks |= 1ull << (first >> 6) | 1ull << (last >> 6);
-        }
-    }
-    return chunks;
-}
-
 /* A copy of just the size needed, for the interpreter. */
 static IrBlock *copy_ir(const IrBlock *ir)
 {
@@ -199,7 +184,7 @@ static void build_ir(Cpu *cpu, uint64_t pc, CodeBlock *proto, unsigned max_insns
         g_error("block at %#" PRIx64 ": %s", pc, error->message);
     }
     proto->n_insns = (uint16_t)ir->n_guest_insns;
-    proto->chunks = covered_chunks(ir);
+    proto->chunks = reader.chunks;
     proto->n_bytes = (uint16_t)(reader.end - (proto->key.phys & 4095));
     log_guest_code(cpu, pc, ir, &reader);
 }

@@ -192,14 +192,18 @@ static int emit(TcgCompiler *c, const IrInsn *in)
 /* Whether operation @i needs code: not if nothing uses its result, or its user does its work. */
 static bool is_wanted(const TcgCompiler *c, unsigned i)
 {
-    const IrOpInfo *info = &ir_op_info[c->insns[i].op];
+    static const bool optional[IR_N_OPS] = {
+#define OPTIONAL(name, text, n_args, result, flags) \
+    [IR_##name] = (result) == 1 && !((flags)&IR_F_SIDE),
+        IR_OPS(OPTIONAL)
+#undef OPTIONAL
+    };
 
     if (c->insns[i].op == IR_SETREG) {
         return !(c->vals[i].flags & X86_VAL_DROPPED);
     }
 
-    return info->result != 1 || info->flags & IR_F_SIDE ||
-           (c->vals[i].last && !(c->vals[i].flags & X86_VAL_FUSED));
+    return !optional[c->insns[i].op] || (c->vals[i].last && !(c->vals[i].flags & X86_VAL_FUSED));
 }
 
 static void begin(TcgCompiler *c, const IrBlock *ir)
