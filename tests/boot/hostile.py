@@ -99,7 +99,7 @@ def run(builder, accel, number, harts, options=(), march="rv64gc"):
     assert status == 0, f"exit status {status}: {console.text}"
 
 
-def run_disk(builder, accel, number):
+def run_disk(builder, accel, number, engine):
     """The image's first sector is a pattern, the next two hold code (hostile-virtio.c)."""
     sectors = [bytes((i * 7 + 1) & 255 for i in range(512))]
     sectors += [struct.pack("<HH", 0x4501 | value << 2, 0x8082) + bytes(508) for value in (9, 10)]
@@ -107,7 +107,7 @@ def run_disk(builder, accel, number):
     path = os.path.join(builder.folder, "disk.img")
     with open(path, "wb") as f:
         f.write(image)
-    run(builder, accel, number, 1, machine.disk(path))
+    run(builder, accel, number, 1, machine.disk(path, options=",aio=" + engine))
     with open(path, "rb") as f:
         found = f.read()
     assert hashlib.sha256(found).digest() == hashlib.sha256(image).digest(), \
@@ -150,7 +150,8 @@ def main():
                 tap.case(f"{name}-{accel}", run, builder, accel + ",tb-size=1" * name.startswith("exhaust"), number, harts,
                          options)
             for name, number in DISK_CASES.items():
-                tap.case(f"{name}-{accel}", run_disk, builder, accel, number)
+                tap.case(f"{name}-{accel}", run_disk, builder, accel, number, "threads")
+                tap.case(f"{name}-ring-{accel}", run_disk, builder, accel, number, "io_uring")
             tap.case(f"stop-under-load-{accel}", run_stopped, builder, accel)
             tap.case(f"tables-flash-{accel}", run_flash, builder, accel)
             tap.case(f"jump-misaligned-{accel}", run, builder, accel, 4, 1, ["-cpu", "rv64,c=off"], "rv64g")

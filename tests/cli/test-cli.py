@@ -167,6 +167,7 @@ class Options(Case):
                 (['-drive', 'file=%s,format=qcow2' % image], 'qcow2'),
                 (['-drive', 'file=%s,id=a,if=none' % image, '-drive', 'file=%s,id=a,if=none,readonly=on' % image], 'twice'),
                 (['-drive', 'file=%s,if=pflash,index=7' % image], 'flash banks'),
+                (['-drive', 'file=%s,aio=thread' % image], "did you mean 'threads'?"),
                 (['-device', 'virtio-blk-devcie'], "did you mean 'virtio-blk-device'?"),
                 (['-device', 'virtio-blk-device'], 'virtio-blk-device'),
                 (['-device', 'virtio-blk-device,drive=nobody'], 'nobody'),
