@@ -540,6 +540,105 @@ static uint64_t k_straddle(void)
     return sum;
 }
 
+/* ---- several harts ---- */
+
+/* @n processes that each do @f(index, shared); the sum of what they count. */
+static uint64_t run_processes(unsigned n, uint64_t (*f)(unsigned, volatile uint32_t *))
+{
+    volatile uint32_t *shared =
+        mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    volatile uint64_t *sums = (volatile uint64_t *)(shared + 256);
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        if (!fork()) {
+            sums[i] = f(i, shared);
+            _exit(0);
+        }
+    }
+    for (unsigned i = 0; i < n; i++) {
+        wait(NULL);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        sum += sums[i];
+    }
+    munmap((void *)shared, 4096);
+    return sum;
+}
+
+static uint64_t storm(unsigned index, volatile uint32_t *shared)
+{
+    uint64_t sum = 0;
+
+    for (int i = 0; i < 30; i++) {
+        pid_t pid = fork();
+        int status;
+
+        if (!pid) {
+            execl("/proc/self/exe", "kernels", "--exit", (char *)NULL);
+            _exit(1);
+        }
+        if (waitpid(pid, &status, 0) == pid) {
+            sum += (uint64_t)(WEXITSTATUS(status) == 42);
+        }
+    }
+    return sum;
+}
+
+/* Processes that are made and end all over: the kernel's locks, and translations taken from other harts. */
+static uint64_t k_storm(void)
+{
+    return run_processes(8, storm);
+}
+
+static uint64_t pair(unsigned index, volatile uint32_t *shared)
+{
+    int to[2], from[2];
+    uint64_t n = 0;
+    char c = 'x';
+
+    if (pipe(to) || pipe(from)) {
+        return 0;
+    }
+    if (!fork()) {
+        close(to[1]);
+        while (read(to[0], &c, 1) == 1 && write(from[1], &c, 1) == 1) {}
+        _exit(0);
+    }
+    for (int i = 0; i < 1000; i++) {
+        n += write(to[1], &c, 1) == 1 && read(from[0], &c, 1) == 1;
+    }
+    close(to[1]);
+    wait(NULL);
+    return n;
+}
+
+/* Processes that wake each other through pipes. */
+static uint64_t k_pairs(void)
+{
+    return run_processes(4, pair);
+}
+
+static uint64_t ticket(unsigned index, volatile uint32_t *shared)
+{
+    volatile uint32_t *next = shared, *serving = shared + 16, *counter = shared + 32;
+
+    for (int i = 0; i < 60000; i++) {
+        uint32_t mine = __atomic_fetch_add(next, 1, __ATOMIC_RELAXED);
+
+        while (__atomic_load_n(serving, __ATOMIC_ACQUIRE) != mine) {}
+        ++*counter;
+        __atomic_store_n(serving, mine + 1, __ATOMIC_RELEASE);
+    }
+    return 60000;
+}
+
+/* A fair lock that three processes spin for: each waits for the one before it to be given a host CPU. */
+static uint64_t k_ticket(void)
+{
+    return run_processes(3, ticket);
+}
+
 /* ---- disk ---- */
 
 /* run.py's scratch disk; nothing else is ever written to. */
@@ -736,6 +835,9 @@ static const struct {
     { "system", "pipe", k_pipe },
     { "system", "random64m", k_random64m },
     { "system", "straddle", k_straddle },
+    { "smp", "storm", k_storm },
+    { "smp", "pairs", k_pairs },
+    { "smp", "ticket", k_ticket },
     { "disk", "read-seq", k_read_seq },
     { "disk", "write-seq", k_write_seq },
     { "disk", "read-4k", k_read_4k },

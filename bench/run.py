@@ -27,7 +27,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 from guestlib.initramfs import Cpio                               # noqa: E402
 
-GROUPS = "start boot integer fp system disk debian jit".split()
+GROUPS = "start boot integer fp system smp disk debian jit".split()
 KERNELS = ("integer", "fp", "system")       # those of kernels.c
 TIMEOUT = 900                               # seconds, for one guest
 SCRATCH = b"Menura's bench scratch disk\0"  # how kernels.c knows the disk it may write to
@@ -113,8 +113,8 @@ def run(command):
     return wall, usage.ru_maxrss, text, wrong
 
 
-def guest_command(emulator, files, append, *more):
-    return [emulator, "-M", "virt", "-m", "256M", "-smp", "1", "-nographic", "-monitor", "none", "-serial", "stdio", "-no-reboot",
+def guest_command(emulator, files, append, *more, harts=1):
+    return [emulator, "-M", "virt", "-m", "256M", "-smp", str(harts), "-nographic", "-monitor", "none", "-serial", "stdio", "-no-reboot",
             "-bios", files["firmware"], "-kernel", files["image"], "-initrd", files["initrd"],
             "-append", f"console=ttyS0 quiet {append}", *more]
 
@@ -183,6 +183,8 @@ def measure(figures, files, groups):
     wanted = [g for g in KERNELS if g in groups]
     if wanted:
         figures.guest(wanted, guest_command(emulator, files, "bench=" + ",".join(wanted)))
+    if "smp" in groups:
+        figures.guest(["smp"], guest_command(emulator, files, "bench=smp", harts=4))
     if "disk" in groups:
         disk = scratch_disk(files["folder"])
         figures.guest(["disk"], guest_command(emulator, files, "bench=disk", *drive(disk)))
