@@ -50,7 +50,7 @@ void pool_submit(RequestList *list);
 /* Does a request that waits for a worker, if there is one; for block_drain(), which completes it. */
 void pool_help(BlockBackend *blk);
 /* False: the host has no io_uring, or refuses it. */
-bool uring_start(void);
+bool uring_is_there(void);
 /* The caller holds the lock. */
 void uring_submit(RequestList *list);
 /* Gives back what the ring has finished. Any thread. */

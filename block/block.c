@@ -207,7 +207,7 @@ static void free_back_end(BlockBackend *blk)
  * wake more than the pool has. The ring may be refused (by a sandbox, or an old kernel). */
 static BlockEngine choose_engine(BlockAio aio)
 {
-    return aio == BLOCK_AIO_URING && uring_start() ? BLOCK_ENGINE_URING : BLOCK_ENGINE_THREADS;
+    return aio == BLOCK_AIO_URING && uring_is_there() ? BLOCK_ENGINE_URING : BLOCK_ENGINE_THREADS;
 }
 
 BlockBackend *block_open(const BlockOptions *options, GError **error)

@@ -149,23 +149,8 @@ static bool enqueue(BlockRequest *req)
     return sqe != NULL;
 }
 
-void uring_submit(RequestList *list)
-{
-    RequestList rest = { 0 };
-    BlockRequest *req;
-
-    while ((req = list_take_first(list))) {
-        if (!enqueue(req)) {
-            list_append(&rest, req);
-        }
-    }
-    submit_all();
-    if (rest.first) {
-        pool_submit(&rest);
-    }
-}
-
-bool uring_start(void)
+/* At the first request: -daemonize has its fork behind it then, and the ring's thread would not be in the child. */
+static bool start(void)
 {
     struct io_uring_params params = { .flags = IORING_SETUP_CQSIZE, .cq_entries = CQ_ENTRIES };
     GThread *thread;
@@ -178,8 +163,7 @@ bool uring_start(void)
         return false;
     }
     uring.up = true;
-    thread = params.features & IORING_FEAT_NODROP ? g_thread_try_new("block-ring", reap, NULL, NULL)
-                                                  : NULL;
+    thread = g_thread_try_new("block-ring", reap, NULL, NULL);
     if (thread) {
         g_thread_unref(thread);
     } else {
@@ -189,9 +173,42 @@ bool uring_start(void)
     return uring.up;
 }
 
+void uring_submit(RequestList *list)
+{
+    RequestList rest = { 0 };
+    BlockRequest *req;
+
+    if (!start()) {
+        pool_submit(list);
+        return;
+    }
+    while ((req = list_take_first(list))) {
+        if (!enqueue(req)) {
+            list_append(&rest, req);
+        }
+    }
+    submit_all();
+    if (rest.first) {
+        pool_submit(&rest);
+    }
+}
+
+/* Nothing that was finished may get lost when the completion queue is full (5.5). */
+bool uring_is_there(void)
+{
+    struct io_uring_params params = { 0 };
+    struct io_uring ring;
+
+    if (io_uring_queue_init_params(2, &ring, &params) < 0) {
+        return false;
+    }
+    io_uring_queue_exit(&ring);
+    return params.features & IORING_FEAT_NODROP;
+}
+
 #else
 
-bool uring_start(void)
+bool uring_is_there(void)
 {
     return false;
 }
