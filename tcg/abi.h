@@ -96,6 +96,7 @@ typedef enum TcgSiteKind { TCG_SITE_FAULT, TCG_SITE_EXIT } TcgSiteKind;
 typedef struct TcgCode {
     const uint8_t *code;
     uint32_t size;
+    uint32_t hot_size;   /* what is behind it is out of line */
     uint32_t entry_link; /* offset at which linked jumps enter (past the patchable head) */
     const TcgSite *sites;
     unsigned n_sites;

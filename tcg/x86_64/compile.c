@@ -224,6 +224,8 @@ static void begin(TcgCompiler *c, const IrBlock *ir)
 
 bool tcg_compiler_compile(TcgCompiler *c, const IrBlock *ir, TcgCode *out)
 {
+    uint32_t hot_size;
+
     begin(c, ir);
     x86_emit_head(c);
     for (unsigned i = 0; i < ir->n; i++) {
@@ -237,12 +239,14 @@ bool tcg_compiler_compile(TcgCompiler *c, const IrBlock *ir, TcgCode *out)
             }
         }
     }
+    hot_size = (uint32_t)(c->as.p - c->code);
     if (!x86_emit_cold(c)) {
         return false;
     }
     *out = (TcgCode){
         .code = c->code,
         .size = (uint32_t)(c->as.p - c->code),
+        .hot_size = hot_size,
         .entry_link = 8,
         .sites = c->sites,
         .n_sites = c->n_sites,

@@ -17,7 +17,7 @@ static const struct {
     { X86_FEAT_AVX, "avx" },       { X86_FEAT_FMA, "fma" },     { X86_FEAT_SSE41, "sse4.1" },
 };
 
-static uint32_t allowed = ~0u;
+static uint32_t allowed = ~0u, assumed;
 
 static uint32_t detect(void)
 {
@@ -51,13 +51,18 @@ uint32_t x86_features(void)
     if (g_once_init_enter(&known)) {
         g_once_init_leave(&known, detect() | (gsize)1 << 32);
     }
-    f = (uint32_t)known & allowed;
+    f = assumed ? assumed : (uint32_t)known & allowed;
     return f & X86_FEAT_AVX ? f : f & ~(uint32_t)X86_FEAT_FMA;
 }
 
 void tcg_backend_set_features(uint32_t mask)
 {
     allowed = mask;
+}
+
+void tcg_backend_assume_features(uint32_t mask)
+{
+    assumed = mask;
 }
 
 const char *tcg_backend_features(void)

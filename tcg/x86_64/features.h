@@ -18,11 +18,14 @@ enum {
     X86_FEAT_AVX = 64,
     X86_FEAT_FMA = 128, /* with AVX only */
     X86_FEAT_SSE41 = 256,
+    X86_FEAT_ALL = 511,
 };
 
 /* X86_FEAT_* in use. */
 uint32_t x86_features(void);
 /* Uses only those of @mask that the host has; for tests, while nothing compiles. ~0u: all again. */
 void tcg_backend_set_features(uint32_t mask);
+/* Compiles for a host with exactly @mask, whatever this one has: the code cannot be run. For tests; 0: for this host again. */
+void tcg_backend_assume_features(uint32_t mask);
 
 #endif
