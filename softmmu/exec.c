@@ -24,8 +24,10 @@ enum { IR_VERIFY = 0 };
 typedef struct Translator {
     IrBlock *ir;
     TcgCompiler *compiler;
-    unsigned tries; /* since a translation succeeded */
-    bool alone;     /* translating with the other vCPUs outside */
+    unsigned tries;        /* since a translation succeeded */
+    bool alone;            /* translating with the other vCPUs outside */
+    const CodeBlock *spin; /* the waiting loop that ran last, and how often in a row */
+    unsigned spin_rounds;
 } Translator;
 
 /* A page that others store to all the time may change during each translation: after so many failures it is made alone. */
@@ -478,6 +480,21 @@ static TcgExit enter_block(Cpu *cpu, CodeBlock *block)
     return exit;
 }
 
+/* Before a round of a waiting loop: one that has not been let go for a while yields, as the vCPU that it waits for may need this host CPU. */
+static void wait_in_spin(Cpu *cpu, const CodeBlock *block)
+{
+    enum {
+        PATIENCE = 50
+    }; /* rounds, a few microseconds: longer than another vCPU that runs holds a lock */
+
+    if (!block->spin || block != cpu->translator->spin) {
+        cpu->translator->spin = block->spin ? block : NULL;
+        cpu->translator->spin_rounds = 0;
+    } else if (++cpu->translator->spin_rounds > PATIENCE) {
+        g_thread_yield();
+    }
+}
+
 /* One block (and all it is linked to). True: leave the loop. */
 static bool run_once(Cpu *cpu, CodeBlock **from, const TcgSite **site, bool *single)
 {
@@ -498,9 +515,7 @@ static bool run_once(Cpu *cpu, CodeBlock **from, const TcgSite **site, bool *sin
     }
     *site = NULL;
     *single = false;
-    if (block->spin) {
-        g_thread_yield(); /* the one that it waits for may need this host CPU */
-    }
+    wait_in_spin(cpu, block);
     exit = enter_block(cpu, block);
     cpu->stats.exits[exit]++;
     if (cpu->ops->address_bits == 32) {
