@@ -112,10 +112,12 @@ static bool find_accel(const char *name, bool *interp, GError **error)
 
 static bool parse_accel(const char *text, CpuConfig *cpu, GError **error)
 {
-    static const char *const allowed[] = { "accel", "thread", "tb-size", "one-insn-per-tb", NULL };
+    static const char *const allowed[] = { "accel",   "thread", "tb-size", "one-insn-per-tb",
+                                           "profile", "tlb",    NULL };
     g_autoptr(KeyVals) kv = keyvals_parse(text, "accel");
     const char *name, *thread;
     uint64_t mib = 0;
+    bool tlb = true;
 
     if (!keyvals_check(kv, "-accel", allowed, error)) {
         return false;
@@ -127,9 +129,12 @@ static bool parse_accel(const char *text, CpuConfig *cpu, GError **error)
     }
     if (!find_accel(name ? name : "jit", &cpu->interp, error) ||
         !keyvals_get_uint(kv, "-accel", "tb-size", 0, TB_SIZE_MAX_MIB, &mib, error) ||
-        !keyvals_get_bool(kv, "-accel", "one-insn-per-tb", &cpu->one_insn, error)) {
+        !keyvals_get_bool(kv, "-accel", "one-insn-per-tb", &cpu->one_insn, error) ||
+        !keyvals_get_bool(kv, "-accel", "profile", &cpu->profile, error) ||
+        !keyvals_get_bool(kv, "-accel", "tlb", &tlb, error)) {
         return false;
     }
+    cpu->no_tlb = !tlb;
     cpu->code_cache_size = mib << 20;
     return true;
 }
@@ -257,5 +262,6 @@ bool config_parse(const Options *opts, SystemConfig *config, GError **error)
         return false;
     }
     config->cpu.one_insn |= opts->one_insn;
+    config->cpu.perfmap = opts->perfmap;
     return true;
 }

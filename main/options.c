@@ -22,7 +22,8 @@ const Option option_table[] = {
       .help = "RAM: in MiB, or with a suffix K, M, G (default 128M)" },
     { "accel", NULL, "jit|interp[,PROP=VALUE...]", OPTION_STRING, AT(accel),
       .help = "how guest code is run: translated, or interpreted; properties "
-              "one-insn-per-tb=on|off, tb-size=MIB" },
+              "one-insn-per-tb=on|off, tb-size=MIB, profile=on|off (counts for info jit), "
+              "tlb=on|off (off: nothing is remembered, slow)" },
     { "icount", NULL, "shift=N|auto[,sleep=off]", OPTION_STRING, AT(icount),
       .help = "count instructions: virtual time is a function of them, one is 2^N ns; runs are "
               "reproducible" },
@@ -92,6 +93,8 @@ const Option option_table[] = {
       .help = "log code only in guest ranges START..END, START+SIZE" },
     { "one-insn-per-tb", "singlestep", NULL, OPTION_FLAG, AT(one_insn),
       .help = "translate each instruction by itself" },
+    { "perfmap", NULL, NULL, OPTION_FLAG, AT(perfmap),
+      .help = "write /tmp/perf-PID.map, by which Linux' perf names translated code" },
     { "no-reboot", NULL, NULL, OPTION_FLAG, AT(no_reboot), .help = "exit instead of rebooting" },
     { "pidfile", NULL, "FILE", OPTION_STRING, AT(pidfile), .help = "write the process id to FILE" },
     { "daemonize", NULL, NULL, OPTION_FLAG, AT(daemonize),
@@ -150,7 +153,6 @@ static const char *const unsupported[] = { "acpitable",
                                            "only-migratable",
                                            "option-rom",
                                            "overcommit",
-                                           "perfmap",
                                            "plugin",
                                            "preconfig",
                                            "qmp",

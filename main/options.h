@@ -18,7 +18,7 @@ typedef struct Options {
     char *gdb, *pidfile, *display, *escape;
     GPtrArray *drives, *devices, *chardevs; /* of char *, in the order given */
     GPtrArray *serials, *monitors, *mons, *data_dirs;
-    bool nographic, stopped, snapshot, no_reboot, no_defaults, daemonize, one_insn;
+    bool nographic, stopped, snapshot, no_reboot, no_defaults, daemonize, one_insn, perfmap;
     bool help, version;
 } Options;
 

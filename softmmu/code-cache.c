@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include "softmmu/memory.h"
+#include "softmmu/perfmap.h"
 #include "softmmu/tlb-priv.h"
 
 enum {
@@ -62,18 +63,38 @@ static void *reserve(size_t size)
     return p == MAP_FAILED ? NULL : p;
 }
 
-static bool map_code(uint64_t size, GError **error)
+/* The same memory without a file's name: perf looks at its map only for such. */
+static void map_code_nameless(uint64_t size)
+{
+    cache.rw = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    cache.rx = cache.rw == MAP_FAILED ? MAP_FAILED : mremap(cache.rw, 0, size, MREMAP_MAYMOVE);
+    if (cache.rx != MAP_FAILED && mprotect(cache.rx, size, PROT_READ | PROT_EXEC) < 0) {
+        cache.rx = MAP_FAILED;
+    }
+}
+
+static void map_code_file(uint64_t size)
 {
     int fd = memfd_create("menura-code", MFD_CLOEXEC);
 
-    if (fd < 0 || ftruncate(fd, (off_t)size) < 0) {
-        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
-                    "code cache: cannot make %" PRIu64 " bytes: %s", size, g_strerror(errno));
-        return false;
+    cache.rw = cache.rx = MAP_FAILED;
+    if (fd < 0) {
+        return;
     }
-    cache.rw = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    cache.rx = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+    if (ftruncate(fd, (off_t)size) == 0) {
+        cache.rw = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        cache.rx = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+    }
     close(fd);
+}
+
+static bool map_code(uint64_t size, GError **error)
+{
+    if (perfmap_is_on()) {
+        map_code_nameless(size);
+    } else {
+        map_code_file(size);
+    }
     if (cache.rw == MAP_FAILED || cache.rx == MAP_FAILED) {
         g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM,
                     "code cache: cannot map %" PRIu64 " bytes: %s", size, g_strerror(errno));
@@ -104,6 +125,7 @@ bool code_cache_init(const TcgAbi *abi, uint64_t size, GError **error)
         }
         cache.reserved =
             tcg_backend_make_thunks(abi, cache.rw, cache.rx, 4096, cache.fns, &cache.enter);
+        perfmap_add_thunks(cache.fns, cache.enter, cache.rx + cache.reserved);
         cache.reserved = (cache.reserved + 63) & ~63ull;
     }
     cache.used = cache.reserved;

@@ -14,6 +14,7 @@
 #include "softmmu/code-cache-priv.h"
 #include "softmmu/exec-priv.h"
 #include "softmmu/memory.h"
+#include "softmmu/perfmap.h"
 #include "softmmu/tlb-priv.h"
 
 typedef struct CpuThread {
@@ -48,6 +49,7 @@ static void cpu_finalize(GObject *object)
         tlb_free_cpu(cpu);
         g_cond_clear(&cpu->thread->wake);
         g_free(cpu->thread);
+        g_free(cpu->helper_calls);
     }
     G_OBJECT_CLASS(cpu_parent_class)->finalize(object);
 }
@@ -60,6 +62,12 @@ static void cpu_class_init(CpuClass *klass)
 static void cpu_init(Cpu *cpu)
 {
     tcg_fp_init(&cpu->fp);
+}
+
+/* Whether helper calls are counted. */
+static bool is_profiled(void)
+{
+    return cpu_config.profile && cpu_target->counted_helpers;
 }
 
 static void fill_abi(const TargetOps *target)
@@ -86,7 +94,8 @@ static void fill_abi(const TargetOps *target)
     };
     helper_table = g_new0(void *, target->ir.n_helpers);
     for (unsigned i = 0; i < target->ir.n_helpers; i++) {
-        helper_table[i] = (void *)target->ir.helpers[i].fn;
+        helper_table[i] =
+            is_profiled() ? (void *)target->counted_helpers[i] : (void *)target->ir.helpers[i].fn;
     }
 }
 
@@ -102,7 +111,11 @@ bool cpu_core_init(const TargetOps *target, const CpuConfig *config, GError **er
 {
     cpu_target = target;
     cpu_config = *config;
+    cpu_config.no_link |= config->no_tlb;
     cpus = g_ptr_array_new_with_free_func(g_object_unref);
+    if (config->perfmap && !perfmap_open(error)) {
+        return false;
+    }
     fill_abi(target);
     memory_set_listener(memory_map_changed);
     if (!code_cache_init(config->interp ? NULL : &cpu_abi,
@@ -120,6 +133,7 @@ void cpu_register(Cpu *cpu)
 {
     g_assert(cpu->index == cpus->len);
     cpu->helper_table = helper_table;
+    cpu->helper_calls = is_profiled() ? g_new0(uint64_t, cpu_target->ir.n_helpers) : NULL;
     cpu->thread = g_new0(CpuThread, 1);
     g_cond_init(&cpu->thread->wake);
     tlb_init_cpu(cpu);
@@ -417,6 +431,45 @@ static void add_stats(CpuStats *sum, const CpuStats *s)
     }
 }
 
+static uint64_t count_helper(unsigned helper)
+{
+    uint64_t n = 0;
+
+    for (unsigned i = 0; i < cpus->len; i++) {
+        n += cpu_at(i)->helper_calls[helper];
+    }
+    return n;
+}
+
+/* The most frequent ones, with profile=on. */
+static void print_helper_calls(GString *out)
+{
+    enum { MAX_SHOWN = 10 };
+    unsigned n = cpu_target->ir.n_helpers;
+    g_autofree uint64_t *calls = g_new(uint64_t, n);
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        calls[i] = count_helper(i);
+        sum += calls[i];
+    }
+    g_string_append_printf(out, "helper calls        %" PRIu64 "\n", sum);
+    for (unsigned shown = 0; shown < MAX_SHOWN; shown++) {
+        unsigned best = 0;
+
+        for (unsigned i = 1; i < n; i++) {
+            best = calls[i] > calls[best] ? i : best;
+        }
+        if (!calls[best]) {
+            return;
+        }
+        g_string_append_printf(out, "  %-24s %12" PRIu64 " %5.1f %%\n",
+                               cpu_target->ir.helpers[best].name, calls[best],
+                               100.0 * (double)calls[best] / (double)sum);
+        calls[best] = 0;
+    }
+}
+
 void cpu_jit_info(GString *out)
 {
     CpuStats s = { 0 };
@@ -438,12 +491,13 @@ void cpu_jit_info(GString *out)
                                (double)s.translated_bytes / (double)s.translated_insns,
                                (double)s.translate_ns / (double)s.translated_insns);
     }
-    g_string_append_printf(
-        out,
-        "block lookups       %" PRIu64 ", links made %" PRIu64 ", revived %" PRIu64 "\n"
-        "exits               direct %" PRIu64 ", indirect %" PRIu64 ", leave %" PRIu64
-        ", icount %" PRIu64 ", dead %" PRIu64 "\n",
-        s.lookups, s.links, s.revived, s.exits[0], s.exits[1], s.exits[2], s.exits[3], s.exits[4]);
+    g_string_append_printf(out,
+                           "block lookups       %" PRIu64 ", for jump cache misses %" PRIu64
+                           ", links made %" PRIu64 ", revived %" PRIu64 "\n"
+                           "exits               direct %" PRIu64 ", indirect %" PRIu64
+                           ", leave %" PRIu64 ", icount %" PRIu64 ", dead %" PRIu64 "\n",
+                           s.lookups, s.jc_misses, s.links, s.revived, s.exits[0], s.exits[1],
+                           s.exits[2], s.exits[3], s.exits[4]);
     g_string_append_printf(out,
                            "TLB                 %" PRIu64 " fills, %" PRIu64
                            " slow accesses, %" PRIu64 " device accesses\n"
@@ -454,4 +508,7 @@ void cpu_jit_info(GString *out)
     g_string_append_printf(
         out, "loop exits          %" PRIu64 ", interrupts %" PRIu64 ", sleeps %" PRIu64 "\n",
         s.guest_faults, s.interrupts, s.halts);
+    if (is_profiled() && cpus->len) {
+        print_helper_calls(out);
+    }
 }

@@ -122,6 +122,8 @@ typedef struct TargetOps {
     const StateField *state; /* of the target's struct; reset does not use it */
     /* After a snapshot was loaded through the table: what follows from the fields (contexts, timers). May be NULL. */
     void (*state_loaded)(Cpu *cpu);
+    void (*const *counted_helpers)(
+        void); /* the functions of ir.helpers with a count in Cpu.helper_calls; NULL: there are none */
 } TargetOps;
 
 enum { CPU_N_CONTEXTS = 16 };
@@ -161,18 +163,20 @@ struct Cpu {
     CodeBlock *volatile interp_block;
     TlbContext *contexts[CPU_N_CONTEXTS];
     ContextKey context_keys[CPU_N_CONTEXTS];
-    uint8_t context_hint[64];      /* hash of a key -> slot where it was last */
-    uint64_t context_clock;        /* stamps for recycling the least recently used */
-    const void *memory_view;       /* the memory map that the TLBs were filled from */
-    bool count_insns;              /* retired insns are counted exactly (cpu_count_instructions) */
-    bool halted;                   /* waits for an interrupt */
-    bool single_step;              /* the debugger's: one insn, then a debug stop */
-    bool debug_hold;               /* stopped for the debugger until the next cpu_resume_all() */
-    bool step_done;                /* that insn was run: stop before the next */
-    bool watch_step;               /* re-runs the insn that hit a watchpoint, unwatched */
-    struct CpuThread *thread;      /* cpu.c */
+    uint8_t context_hint[64]; /* hash of a key -> slot where it was last */
+    uint64_t context_clock;   /* stamps for recycling the least recently used */
+    const void *memory_view;  /* the memory map that the TLBs were filled from */
+    bool count_insns;         /* retired insns are counted exactly (cpu_count_instructions) */
+    bool halted;              /* waits for an interrupt */
+    bool single_step;         /* the debugger's: one insn, then a debug stop */
+    bool debug_hold;          /* stopped for the debugger until the next cpu_resume_all() */
+    bool step_done;           /* that insn was run: stop before the next */
+    bool fetch_split;         /* protection is finer than the page that was fetched from last */
+    bool watch_step;          /* re-runs the insn that hit a watchpoint, unwatched */
+    struct CpuThread *thread; /* cpu.c */
     struct Translator *translator; /* exec.c: IR block and compiler of this thread */
     CpuStats stats;
+    uint64_t *helper_calls; /* by helper; NULL: not counted */
 };
 
 GType cpu_get_type(void);
@@ -249,6 +253,10 @@ typedef struct CpuConfig {
     unsigned icount_shift;    /* 1 insn = 2^shift ns */
     uint64_t code_cache_size; /* bytes, 0: default */
     bool no_link;             /* -d nochain */
+    bool
+        no_tlb; /* -accel tlb=off: nothing remembered of translations, code compared each time it is entered */
+    bool perfmap; /* -perfmap */
+    bool profile; /* -accel ...,profile=on: helper calls are counted */
 } CpuConfig;
 
 /* Once before any CPU is made: code cache, thunks. @target: the guest of this machine. */

@@ -11,6 +11,7 @@
 #include "softmmu/clock.h"
 #include "softmmu/code-cache-priv.h"
 #include "softmmu/memory.h"
+#include "softmmu/perfmap.h"
 #include "softmmu/tlb-priv.h"
 #include "util/log.h"
 
@@ -213,7 +214,11 @@ static CodeBlock *compile_ir(Cpu *cpu, uint64_t pc, CodeBlock *proto, const uint
     }
     log_code(pc, &code);
     cpu->stats.translated_bytes += code.size;
-    return code_cache_add(proto, &code, seq, full);
+    block = code_cache_add(proto, &code, seq, full);
+    if (block) {
+        perfmap_add_block(block->code, block->size, pc);
+    }
+    return block;
 }
 
 /* While a vCPU waits for the others it may be paused, reset, or have its registers changed: everything is looked up again. */
@@ -321,6 +326,9 @@ static BlockKey block_key(Cpu *cpu, uint64_t pc, bool single)
         const uint8_t *host2 = access_fetch_page_try(cpu, pc + 2);
 
         key.phys2 = host2 ? (uint64_t)(host2 - ram_base) : BLOCK_PAGE2_NOT_EXECUTABLE;
+    }
+    if (cpu->fetch_split) { /* what follows in the page may be forbidden, and nothing else remembers whose page it is */
+        key.cflags |= IR_CF_ONE_INSN | IR_CF_NO_LINK;
     }
     return key;
 }
@@ -518,6 +526,8 @@ static bool run_once(Cpu *cpu, CodeBlock **from, const TcgSite **site, bool *sin
     wait_in_spin(cpu, block);
     exit = enter_block(cpu, block);
     cpu->stats.exits[exit]++;
+    cpu->stats.jc_misses +=
+        exit == TCG_EXIT_INDIRECT && !__atomic_load_n(&cpu->exit_request, __ATOMIC_RELAXED);
     if (cpu->ops->address_bits == 32) {
         cpu->pc = (uint32_t)cpu->pc; /* generated code does not wrap addresses */
     }

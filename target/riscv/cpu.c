@@ -10,6 +10,7 @@
 #include <string.h>
 #include "target/riscv/csr.h"
 #include "target/riscv/fpu.h"
+#include "target/riscv/profile.h"
 #include "util/log.h"
 
 typedef struct RvCpuClass {
@@ -235,7 +236,7 @@ static const StateField state[] = {
     .raise_memory_fault = rv_trap_memory_fault, .interrupt = rv_trap_interrupt,               \
     .has_work = rv_trap_has_work, .restore = restore, .dump = rv_dump, .gdb_xml = rv_gdb_xml, \
     .gdb_read = rv_gdb_read, .gdb_write = rv_gdb_write, .gdb_core_regs = 33, .state = state,  \
-    .state_loaded = state_loaded
+    .state_loaded = state_loaded, .counted_helpers = rv_counted_helpers
 
 #define RV_IR_TARGET(target)                                                            \
     {                                                                                   \

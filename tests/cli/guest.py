@@ -72,5 +72,10 @@ def count():
     return image(addi(A1, ZERO, 0), addi(A1, A1, 1), addi(A0, A1, 0), jump(-8))
 
 
+def csrs():
+    """Reads mscratch over and over."""
+    return image(i_type(0x73, 2, A0, ZERO, 0x340), jump(-4))
+
+
 def leave(code):
     return image(*power_off(code))

@@ -202,6 +202,18 @@ class Options(Case):
                 r = run('-bios', bios, '-nographic', '-accel', accel)
                 self.assertEqual(r.returncode, code)
 
+    def test_perfmap(self):
+        child = self.start('-bios', self.path('bios', guest.leave(0)), '-perfmap', '-display', 'none')
+        path = '/tmp/perf-%d.map' % child.pid
+        self.addCleanup(os.unlink, path)
+        self.assertEqual(child.wait(TIMEOUT), 0)
+        with open(path) as f:
+            lines = [line.split(' ') for line in f.read().splitlines()]
+        lines.sort(key=lambda line: int(line[0], 16))
+        self.assertTrue({'guest:0x80000000', 'thunk:enter', 'thunk:leave'} <= {name for _, _, name in lines}, lines)
+        for this, following in zip(lines, lines[1:]):
+            self.assertLessEqual(int(this[0], 16) + int(this[1], 16), int(following[0], 16), lines)
+
     def test_daemonize(self):
         pidfile, monitor = self.path('pid'), self.path('monitor')
         r = run('-bios', self.path('bios', guest.spin()), '-daemonize', '-pidfile', pidfile, '-monitor',
@@ -400,6 +412,15 @@ class Monitor(Case):
                 self.assertIn(part, self.command(talk, command), command)
             talk.send(b'quit\r')
             self.assertEqual(child.wait(TIMEOUT), 0)
+
+    def test_profile(self):
+        for accel in ['jit', 'interp']:
+            child, talk = self.open(guest.csrs(), '-accel', accel + ',profile=on')
+            wait_for(lambda: re.search(r'helper calls +[1-9]\d*\r?\n +rv_helper_csrr +[1-9]', self.command(talk, 'info jit')))
+            talk.send(b'quit\r')
+            self.assertEqual(child.wait(TIMEOUT), 0)
+        child, talk = self.open(guest.csrs())
+        self.assertNotIn('helper calls', self.command(talk, 'info jit'))
 
     def test_wild_guest(self):
         for args in [[], ['-accel', 'interp'], ['-smp', '4'], ['-icount', 'shift=0']]:

@@ -60,6 +60,9 @@ static void test_parse(void)
     g_assert_cmpstr(g_ptr_array_index(opts.drives, 0), ==, "file=disk,,1.img,index=0,media=disk");
     options_clear(&opts);
 
+    expect_ok("-perfmap -accel jit,profile=on", &opts, &config);
+    g_assert_true(config.cpu.perfmap && config.cpu.profile);
+    options_clear(&opts);
     expect_ok("-s -hda a,b -nic none -no-user-config", &opts, &config);
     g_assert_cmpstr(opts.gdb, ==, "tcp::1234");
     g_assert_cmpstr(g_ptr_array_index(opts.drives, 0), ==, "file=a,,b,index=0,media=disk");
@@ -125,6 +128,7 @@ static void test_errors(void)
     expect_error("-smp cores=512,threads=512", "do not fit");
     expect_error("-accel kvm", "-accel kvm: not supported");
     expect_error("-accel jjt", "did you mean 'jit'?");
+    expect_error("-accel jit,profile=2", "expected on or off");
     expect_error("-accel jit,one-insn-per-tb=maybe", "expected on or off");
     expect_error("-icount shift=99", "-icount: shift=99");
     expect_error("-icount 3,sleep=on", "not supported yet");
