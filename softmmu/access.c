@@ -340,6 +340,11 @@ static uint8_t *fetch_fill(Cpu *cpu, uint64_t va, Page *page)
 {
     uint8_t *host = page->host - (va & 4095);
 
+    if (cpu_config.no_tlb && page->writable) {
+        /* Nothing is believed: blocks live again only if they still are what their bytes say. */
+        code_page_written((uint64_t)(host - ram_base), 4096);
+    }
+    cpu->fetch_split |= page->fill.no_cache;
     if (!page->fill.no_cache) {
         tlb_insert_fetch(cpu, va, host, &page->fill);
     }
@@ -351,6 +356,7 @@ uint8_t *access_fetch_page(Cpu *cpu, uint64_t va)
     uint8_t *host = fetch_cached(cpu, va);
     Page page = { 0 };
 
+    cpu->fetch_split = false;
     if (host) {
         return host;
     }

@@ -21,7 +21,8 @@ uint64_t access_load(Cpu *cpu, uint64_t va, uint32_t memop);
 void access_store(Cpu *cpu, uint64_t va, uint64_t value, uint32_t memop);
 /* The RAM page executed at @va, filling the fetch TLB; raises the guest's fetch fault. */
 uint8_t *access_fetch_page(Cpu *cpu, uint64_t va);
-/* The same without exceptions, for the page that an insn may cross into. NULL: not executable. */
+/* The same without exceptions, for the page that an insn may cross into. NULL: not executable. Both tell in Cpu.fetch_split whether
+ * the answer holds for this address only. */
 uint8_t *access_fetch_page_try(Cpu *cpu, uint64_t va);
 
 /* Drops the TLBs if the memory map changed since they were filled. The vCPU's own thread. */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include "softmmu/code-cache-priv.h"
+#include "softmmu/exec-priv.h"
 #include "softmmu/memory.h"
 
 static const uint64_t slot0_invalid = 0x1000;
@@ -311,6 +312,9 @@ void tlb_insert(Cpu *cpu, uint64_t va, uint8_t *host, uint8_t prot, const TlbFil
 {
     TlbContext *ctx = cpu->ctx;
 
+    if (cpu_config.no_tlb) {
+        return;
+    }
     note_mapping(ctx, va, fill);
     if (prot & MEM_PROT_R) {
         entry_set(ctx->read, ctx->read_dirty, va, host);
@@ -328,6 +332,9 @@ void tlb_insert(Cpu *cpu, uint64_t va, uint8_t *host, uint8_t prot, const TlbFil
 
 void tlb_insert_fetch(Cpu *cpu, uint64_t va, uint8_t *host, const TlbFill *fill)
 {
+    if (cpu_config.no_tlb) {
+        return;
+    }
     note_mapping(cpu->ctx, va, fill);
     cpu->ctx->fetch[(va >> 12) & (FETCH_SIZE - 1)] =
         (FetchEntry){ .va = va & ~4095ull, .host = host };
@@ -337,6 +344,9 @@ void tlb_insert_jump(Cpu *cpu, uint64_t va, const void *code)
 {
     JumpEntry *e = tlb_jump_entry(cpu->ctx, va);
 
+    if (cpu_config.no_tlb) {
+        return;
+    }
     dirty_set(cpu->ctx->jc_dirty, (unsigned)(e - cpu->ctx->jc) / JC_CHUNK);
     *code_filter(cpu->ctx, va) = true;
     e->va = va;

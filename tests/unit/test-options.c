@@ -80,6 +80,7 @@ static void test_config(void)
               &opts, &config);
     g_assert_false(config.cpu.interp);
     g_assert_true(config.cpu.one_insn);
+    g_assert_false(config.cpu.no_tlb);
     g_assert_cmpuint(config.cpu.code_cache_size, ==, 32 << 20);
     g_assert_true(config.cpu.icount);
     g_assert_cmpuint(config.cpu.icount_shift, ==, 5);
@@ -87,8 +88,8 @@ static void test_config(void)
     g_assert_cmpuint(config.ram_size, ==, 1536ull << 20);
     options_clear(&opts);
 
-    expect_ok("-accel interp -m size=2G -rtc base=2001-02-03T04:05:06", &opts, &config);
-    g_assert_true(config.cpu.interp);
+    expect_ok("-accel interp,tlb=off -m size=2G -rtc base=2001-02-03T04:05:06", &opts, &config);
+    g_assert_true(config.cpu.interp && config.cpu.no_tlb);
     g_assert_false(config.rtc_virtual);
     g_assert_cmpint(g_get_real_time() * 1000 + config.rtc_offset, >=, 981173106ll * 1000000000);
     g_assert_cmpint(g_get_real_time() * 1000 + config.rtc_offset, <, 981173136ll * 1000000000);
@@ -130,6 +131,7 @@ static void test_errors(void)
     expect_error("-accel jjt", "did you mean 'jit'?");
     expect_error("-accel jit,profile=2", "expected on or off");
     expect_error("-accel jit,one-insn-per-tb=maybe", "expected on or off");
+    expect_error("-accel jit,tlb=none", "expected on or off");
     expect_error("-icount shift=99", "-icount: shift=99");
     expect_error("-icount 3,sleep=on", "not supported yet");
     expect_error("-rtc base=yesterday", "-rtc: base=yesterday");
