@@ -56,10 +56,11 @@ DISK_CASES = {"virtio-queues": 40, "virtio-sizes": 41, "virtio-dma-on-code": 42,
 
 
 class Builder:
-    """Compiles the guests once, in a folder of its own."""
+    """Compiles a guest once, in a folder of its own."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, sources=("start.S", "hostile.c", "hostile-virtio.c")):
         self.folder = folder
+        self.names = sources
         self.images = {}
 
     @staticmethod
@@ -72,7 +73,7 @@ class Builder:
             raise Skip(f"no {COMPILER}")
         if march not in self.images:
             elf = os.path.join(self.folder, march + ".elf")
-            sources = [os.path.join(GUESTS, name) for name in ("start.S", "hostile.c", "hostile-virtio.c")]
+            sources = [os.path.join(GUESTS, name) for name in self.names]
             self.tool(COMPILER, "-march=" + march, "-mabi=lp64", "-mcmodel=medany", "-mno-relax", "-O1", "-Wall", "-Wextra",
                       "-Wno-unused-parameter", "-Werror", "-ffreestanding", "-fno-pic", "-fno-builtin", "-fno-stack-protector",
                       "-fno-strict-aliasing", "-nostdlib", "-static", "-Wl,--build-id=none",
