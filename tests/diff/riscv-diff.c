@@ -13,19 +13,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "softmmu/code-cache-priv.h"
-#include "softmmu/exec-priv.h"
-#include "softmmu/memory.h"
-#include "softmmu/tlb-priv.h"
-#include "target/riscv/cpu.h"
-#include "target/riscv/csr.h"
 #include "target/riscv/isa-table.h"
 #include "tcg/x86_64/features.h"
+#include "tests/diff/diff.h"
 
-/* RAM is so small that a round can restore and compare all of it. */
 enum {
-    RAM_BASE = 0x80000000,
-    RAM_SIZE = 0x8000,
+    RAM_BASE = DIFF_RAM_BASE,
+    RAM_SIZE = DIFF_RAM_SIZE,
     CODE = 0x1000,
     DATA = 0x3000,
     BLOCK_INSNS = 24,
@@ -42,11 +36,6 @@ typedef struct Outcome {
 } Outcome;
 
 static uint64_t rng;
-static RvCpu *jit_cpu, *interp_cpu;
-static MemoryRegion ram;
-static TcgEnterFn *enter;
-static void *fns[TCG_N_FNS];
-static TcgCompiler *compiler;
 static unsigned opt_mask = IR_OPT_ALL;
 
 static uint64_t rnd(void)
@@ -213,24 +202,6 @@ static void copy_state(RvCpu *to, RvCpu *from)
     to->parent.halted = false;
 }
 
-static void build(IrBlock *ir, const BlockKey *key, unsigned mask, unsigned max_insns)
-{
-    CodeReader reader = { .host = ram_base + (key->phys & ~4095ull) };
-    GError *error = NULL;
-
-    ir_opt_mask = mask;
-    ir_block_reset(ir, key->phys & 4095, key->cflags);
-    rv_translate(ir, key, &reader, max_insns);
-    if (ir->n_guest_insns) {
-        if (key->phys & 2) { /* the compiler is to do as well without */
-            ir_optimise(ir);
-        }
-        if (!ir_verify(ir, &error)) {
-            g_error("malformed IR: %s", error->message);
-        }
-    }
-}
-
 static void record(RvCpu *cpu, Outcome *o)
 {
     o->icount_left = cpu->parent.icount_left;
@@ -238,29 +209,15 @@ static void record(RvCpu *cpu, Outcome *o)
     state_save(cpu, cpu->parent.ops->state, o->state);
     g_byte_array_append(o->state, (uint8_t *)cpu->x, sizeof(cpu->x));
     g_byte_array_append(o->state, (uint8_t *)cpu->f, sizeof(cpu->f));
-    memcpy(o->data, memory_region_host(&ram), RAM_SIZE);
-}
-
-static void start(RvCpu *cpu, uint64_t pc)
-{
-    cpu->parent.pc = pc;
-    cpu->parent.pc_page = pc & ~4095ull;
-    cpu->parent.host_pc = 0;
-    cpu->parent.interp_at = NULL;
-    cpu->parent.interp_block = NULL;
-    cpu->parent.exit_request = 0;
-    cpu->parent.icount_left = 1000;
-    rv_csr_update_rounding(cpu);
-    rv_cpu_update_mode(cpu);
-    cpu_tlb_flush_all(&cpu->parent);
+    memcpy(o->data, memory_region_host(&diff_ram), RAM_SIZE);
 }
 
 static void run_interp(IrBlock *ir, const BlockKey *key, uint64_t pc, Outcome *o)
 {
-    Cpu *cpu = &interp_cpu->parent;
+    Cpu *cpu = &diff_interp_cpu->parent;
     CodeBlock block = { .key = *key };
 
-    start(interp_cpu, pc);
+    diff_start(diff_interp_cpu, pc);
     o->unwound = true;
     if (!sigsetjmp(cpu->loop, 0)) {
         cpu->interp_block = &block;
@@ -272,43 +229,18 @@ static void run_interp(IrBlock *ir, const BlockKey *key, uint64_t pc, Outcome *o
     }
     cpu->interp_at = NULL;
     o->pc = cpu->pc;
-    record(interp_cpu, o);
-}
-
-static CodeBlock *publish(IrBlock *ir, const BlockKey *key)
-{
-    CodeBlock proto = { .key = *key, .n_insns = (uint16_t)ir->n_guest_insns, .chunks = ~0ull };
-    CodeBlock *block;
-    TcgCode code;
-    bool full;
-
-    do {
-        uint32_t seq[2] = { 0, 0 };
-
-        /* Only this thread runs guest code: there is nothing to wait for. */
-        while (!code_page_begin(&jit_cpu->parent, ram_base + key->phys, &seq[0])) {
-            code_page_settle(ram_base + key->phys);
-        }
-        if (!tcg_compiler_compile(compiler, ir, &code)) {
-            return NULL;
-        }
-        block = code_cache_add(&proto, &code, seq, &full);
-        if (full) {
-            code_cache_flush();
-        }
-    } while (!block);
-    return block;
+    record(diff_interp_cpu, o);
 }
 
 static void run_jit(CodeBlock *block, uint64_t pc, Outcome *o)
 {
-    Cpu *cpu = &jit_cpu->parent;
+    Cpu *cpu = &diff_jit_cpu->parent;
 
-    start(jit_cpu, pc);
+    diff_start(diff_jit_cpu, pc);
     o->unwound = true;
     if (!sigsetjmp(cpu->loop, 0)) {
         tcg_fp_enter(&cpu->fp);
-        o->exit = enter(cpu, block->code);
+        o->exit = diff_enter(block);
         o->unwound = false;
         if (o->exit == TCG_EXIT_DIRECT) {
             const TcgSite *site = code_block_site(block, cpu->host_pc);
@@ -319,7 +251,7 @@ static void run_jit(CodeBlock *block, uint64_t pc, Outcome *o)
     tcg_fp_leave(&cpu->fp);
     cpu->host_pc = 0;
     o->pc = cpu->pc;
-    record(jit_cpu, o);
+    record(diff_jit_cpu, o);
 }
 
 /* A direct exit to another page is an indirect one in host code. */
@@ -357,13 +289,13 @@ static void print_registers(void)
     g_auto(GStrv) left = NULL, right = NULL;
 
     for (unsigned i = 0; i < 32; i++) {
-        g_string_append_printf(a, "x%u %#" PRIx64 "\nf%u %#" PRIx64 "\n", i, interp_cpu->x[i], i,
-                               interp_cpu->f[i]);
-        g_string_append_printf(b, "x%u %#" PRIx64 "\nf%u %#" PRIx64 "\n", i, jit_cpu->x[i], i,
-                               jit_cpu->f[i]);
+        g_string_append_printf(a, "x%u %#" PRIx64 "\nf%u %#" PRIx64 "\n", i, diff_interp_cpu->x[i],
+                               i, diff_interp_cpu->f[i]);
+        g_string_append_printf(b, "x%u %#" PRIx64 "\nf%u %#" PRIx64 "\n", i, diff_jit_cpu->x[i], i,
+                               diff_jit_cpu->f[i]);
     }
-    state_print(interp_cpu, interp_cpu->parent.ops->state, a);
-    state_print(jit_cpu, jit_cpu->parent.ops->state, b);
+    state_print(diff_interp_cpu, diff_interp_cpu->parent.ops->state, a);
+    state_print(diff_jit_cpu, diff_jit_cpu->parent.ops->state, b);
     left = g_strsplit(a->str, "\n", -1);
     right = g_strsplit(b->str, "\n", -1);
     for (unsigned i = 0; left[i] && right[i]; i++) {
@@ -379,36 +311,36 @@ static const char *run_block(RvCpu *initial, const uint8_t *data, const BlockKey
 {
     static IrBlock *plain, *optimised;
     static Outcome interp, jit;
-    uint8_t *window = memory_region_host(&ram);
+    uint8_t *window = memory_region_host(&diff_ram);
     uint64_t pc = RAM_BASE + CODE + (key->phys & 4095);
     CodeBlock *block;
     const char *what;
 
     if (!plain) {
-        plain = ir_block_new(&jit_cpu->parent.ops->ir);
-        optimised = ir_block_new(&jit_cpu->parent.ops->ir);
+        plain = ir_block_new(&diff_jit_cpu->parent.ops->ir);
+        optimised = ir_block_new(&diff_jit_cpu->parent.ops->ir);
         interp = (Outcome){ .state = g_byte_array_new(), .data = g_malloc(RAM_SIZE) };
         jit = (Outcome){ .state = g_byte_array_new(), .data = g_malloc(RAM_SIZE) };
     }
     memcpy(window, data, RAM_SIZE);
     memory_written(window, RAM_SIZE);
-    build(plain, key, 0, max_insns);
+    diff_build(plain, key, 0, max_insns);
     *executed = plain->n_guest_insns;
     if (!*executed) {
         return NULL;
     }
-    build(optimised, key, opt_mask, max_insns);
-    copy_state(interp_cpu, initial);
+    diff_build(optimised, key, opt_mask, max_insns);
+    copy_state(diff_interp_cpu, initial);
     run_interp(plain, key, pc, &interp);
     memcpy(window, data, RAM_SIZE);
-    block = publish(optimised,
-                    key); /* only now: stores of the interpreter may have hit the block's page */
+    block = diff_publish(
+        optimised, key); /* only now: stores of the interpreter may have hit the block's page */
     if (!block) {
         return "compiler refused the block";
     }
-    copy_state(jit_cpu, initial);
+    copy_state(diff_jit_cpu, initial);
     run_jit(block, pc, &jit);
-    what = difference(jit_cpu, &interp, &jit);
+    what = difference(diff_jit_cpu, &interp, &jit);
     if (what && verbose) {
         g_autoptr(GString) text = g_string_new(NULL);
 
@@ -439,47 +371,15 @@ static void shrink(RvCpu *initial, const uint8_t *data, const BlockKey *key)
     }
 }
 
-static RvCpu *make_cpu(const TargetOps *target, unsigned index)
-{
-    GError *error = NULL;
-    Cpu *cpu = target->create("max", index, &error);
-
-    if (!cpu) {
-        g_error("%s", error->message);
-    }
-    cpu->index = index;
-    cpu_register(cpu);
-    target->reset(cpu);
-    return rv_cpu(cpu);
-}
-
-static void set_up(unsigned xlen)
-{
-    const TargetOps *target = target_find(xlen == 32 ? "riscv32" : "riscv64");
-    CpuConfig config = { .code_cache_size = 8 << 20 };
-    GError *error = NULL;
-
-    if (!memory_init(64 << 20, &error) || !memory_region_init_ram(&ram, "ram", RAM_SIZE, &error) ||
-        !cpu_core_init(target, &config, &error)) {
-        g_error("%s", error->message);
-    }
-    memory_region_add(memory_system(), RAM_BASE, &ram, 0);
-    memory_commit();
-    jit_cpu = make_cpu(target, 0);
-    interp_cpu = make_cpu(target, 1);
-    compiler = tcg_compiler_new(&cpu_abi);
-    code_cache_thunks(fns, &enter);
-}
-
 /* Runs until @n_insns guest instructions were compared. */
 static bool run(uint64_t n_insns, uint64_t seed)
 {
     g_autofree uint8_t *data = g_malloc(RAM_SIZE);
-    RvCpu *initial = rv_cpu(
-        target_find(jit_cpu->config.xlen == 32 ? "riscv32" : "riscv64")->create("max", 2, NULL));
+    RvCpu *initial = rv_cpu(target_find(diff_jit_cpu->config.xlen == 32 ? "riscv32" : "riscv64")
+                                ->create("max", 2, NULL));
     uint64_t done = 0;
 
-    copy_state(initial, jit_cpu);
+    copy_state(initial, diff_jit_cpu);
     for (uint64_t round = 0; done < n_insns; round++) {
         BlockKey key = { 0 };
         uint64_t offset;
@@ -494,10 +394,10 @@ static bool run(uint64_t n_insns, uint64_t seed)
             fill_image(data);
         }
         write_code(data, offset);
-        copy_state(interp_cpu, initial);
-        start(interp_cpu, RAM_BASE + CODE + offset);
-        key.phys = (uint64_t)(memory_region_host(&ram) - ram_base) + CODE + offset;
-        key.mode = interp_cpu->parent.ops->block_mode(&interp_cpu->parent);
+        copy_state(diff_interp_cpu, initial);
+        diff_start(diff_interp_cpu, RAM_BASE + CODE + offset);
+        key.phys = (uint64_t)(memory_region_host(&diff_ram) - ram_base) + CODE + offset;
+        key.mode = diff_interp_cpu->parent.ops->block_mode(&diff_interp_cpu->parent);
         what = run_block(initial, data, &key, IR_MAX_GUEST_INSNS, &executed,
                          getenv("DIFF_VERBOSE") != NULL);
         if (what) {
@@ -536,7 +436,7 @@ int main(int argc, char **argv)
             return 2;
         }
     }
-    set_up(xlen);
+    diff_set_up(xlen);
     printf("TAP version 13\n1..1\n");
     ok = run(n_insns, seed);
     printf("%s 1 - rv%u: JIT and interpreter agree\n", ok ? "ok" : "not ok", xlen);
