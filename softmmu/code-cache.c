@@ -302,9 +302,10 @@ static uint64_t hash_bytes(uint64_t phys, unsigned n)
     return h;
 }
 
+/* Killed, it is in no page's list. One that has a second page, even if it read nothing there, stays in that one's until it is written. */
 static bool is_on_one_page(const CodeBlock *block)
 {
-    return (block->key.phys & 4095) + block->n_bytes <= 4096;
+    return !block->has_page2 && (block->key.phys & 4095) + block->n_bytes <= 4096;
 }
 
 CodeBlock *code_cache_add(const CodeBlock *proto, const TcgCode *code, const uint32_t seq[2],

@@ -487,13 +487,36 @@ static void case_asid_reuse(void)
     }
 }
 
+/* A short insn as a page's last, which might have gone on in the next page; it changes and comes back, then the next page changes. */
+static void case_page_end(void)
+{
+    u64 va = slot_va(LOW, 0, 0);
+    volatile u16 *last = (u16 *)(POOL + CROSSING), *next = (u16 *)(POOL + 4096);
+
+    map(0, LOW, 0, 0, S_BITS);
+    map(0, LOW, 1, 1, S_BITS);
+    fence_all();
+    enter(0);
+    next[0] = 1; /* c.nop */
+    for (u64 round = 0; round < 40; round++) {
+        u64 add = 1 + round % 4;
+        Run run = { 0 };
+
+        *last = (u16)(0x0885 + 4 * (add - 1)); /* c.addi a7, add */
+        next[0] = round % 3 ? 1 : 0x0885;
+        fence_i();
+        run_at(&run, va + CROSSING, SUPERVISOR);
+        check_at(run.a[7] == add + (round % 3 == 0), round, run.a[7]);
+    }
+}
+
 void run_case(u64 number)
 {
     static void (*const cases[])(void) = { case_two_spaces,    case_switch_in_s,   case_global,
                                            case_private_jumps, case_sum,           case_fences,
                                            case_many_private,  case_crossing,      case_bare,
                                            case_split_pages,   case_many_contexts, case_superpages,
-                                           case_code_aliases,  case_asid_reuse };
+                                           case_code_aliases,  case_asid_reuse,    case_page_end };
 
     check(number <= sizeof(cases) / sizeof(cases[0]));
     cases[number - 1]();
