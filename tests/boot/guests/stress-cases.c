@@ -498,15 +498,17 @@ static void case_page_end(void)
     fence_all();
     enter(0);
     next[0] = 1; /* c.nop */
-    for (u64 round = 0; round < 40; round++) {
-        u64 add = 1 + round % 4;
+    for (u64 round = 0; round < 60; round++) {
+        u64 add = 1 + (round & 1), more = round / 12 & 1;
         Run run = { 0 };
 
         *last = (u16)(0x0885 + 4 * (add - 1)); /* c.addi a7, add */
-        next[0] = round % 3 ? 1 : 0x0885;
+        if (round % 12 == 0) {
+            next[0] = more ? 0x0885 : 1;
+        }
         fence_i();
         run_at(&run, va + CROSSING, SUPERVISOR);
-        check_at(run.a[7] == add + (round % 3 == 0), round, run.a[7]);
+        check_at(run.a[7] == add + more, round, run.a[7]);
     }
 }
 
