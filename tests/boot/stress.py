@@ -25,7 +25,7 @@ from tap import Skip, Tap                                         # noqa: E402
 
 SOURCES = ("stress-start.S", "stress-space.c", "stress.c", "stress-cases.c")
 CASES = ["two-spaces", "switch-in-s", "global", "private-jumps", "sum", "fences", "many-private", "crossing", "bare", "split-pages",
-         "many-contexts", "superpages", "code-aliases", "asid-reuse", "page-end"]
+         "many-contexts", "superpages", "code-aliases", "asid-reuse", "page-end", "stores"]
 JUDGE = "interp,tlb=off"
 ACCELS = ["jit", "interp", "jit,one-insn-per-tb=on", "jit,tb-size=1", "jit,tlb=off"]
 PEER = "qemu-system-riscv64"

@@ -50,6 +50,14 @@ static u64 page_of(u64 va, u64 code, u64 privilege)
     return run.a[1] >> 32;
 }
 
+static u64 load_cause(u64 va, u64 code)
+{
+    Run run = { .a = { va + DATA, 0, 0, va + DATA } };
+
+    go(&run, code + STUB_LOADS, SUPERVISOR);
+    return run.cause;
+}
+
 /* What a store to @va and a load behind it end with. */
 static u64 store_at(u64 va, u64 value, u64 code)
 {
@@ -87,6 +95,8 @@ static void case_two_spaces(void)
         check_at(page_of(va, code, SUPERVISOR) == s, round, s);
         check_at(id_at(user + STUB_ID, USER) == page_id(8 + s), round, s);
         check_at(page_of(user, user, USER) == 8 + s, round, s);
+        check_at(store_at(va + DATA + 8, round, code) == ECALL_S, round, s);
+        check_at(*(volatile u64 *)(POOL + s * 4096 + DATA + 8) == round, round, s);
         check_at(cause_at(user + STUB_ID, SUPERVISOR) == FETCH_PAGE, round, s);
         check_at(cause_at(va + STUB_ID, USER) == FETCH_PAGE, round, s);
     }
@@ -244,6 +254,9 @@ static void case_fences(void)
             run_at(&run, code + STUB_FENCES, SUPERVISOR);
             break;
         }
+        enter(s);
+        check_at(store_at(va + DATA + 8, 0x100 + round, code) == ECALL_S, round, s);
+        check_at(*(volatile u64 *)(POOL + now[s] * 4096 + DATA + 8) == 0x100 + round, round, s);
     }
 }
 
@@ -430,6 +443,13 @@ static void case_superpages(void)
         *top = 0;
         fence_va_asid(slot_va(SUPER, 5, 0), asid);
         check_at(cause_at(va + STUB_ID, SUPERVISOR) == FETCH_PAGE, round, i);
+        *slot_pte(0, SUPER_HIGH, 0, 0) = pool_pte(0, S_BITS);
+        fence_va(slot_va(SUPER_HIGH, 1, 0));
+        check_at(page_of(slot_va(SUPER_HIGH, i, 0), code, SUPERVISOR) == i, round, i);
+        *slot_pte(0, SUPER_HIGH, 0, 0) = 0;
+        fence_va(slot_va(SUPER_HIGH, 7, 0));
+        check_at(cause_at(slot_va(SUPER_HIGH, i, STUB_ID), SUPERVISOR) == FETCH_PAGE, round, i);
+        check_at(load_cause(slot_va(SUPER_HIGH, i, 0), code) == LOAD_PAGE, round, i);
     }
 }
 
@@ -487,6 +507,49 @@ static void case_asid_reuse(void)
     }
 }
 
+/* Stores to pages without code, of which the TLB remembers that they may be written: by space, and over fences. */
+static void case_stores(void)
+{
+    u64 code = kernel(), va = slot_va(LOW, 7, 0), at = DATA + 24;
+    u64 now[2] = { 16, 17 };
+
+    map(0, LOW, 7, 16, S_BITS);
+    map(1, LOW, 7, 17, S_BITS);
+    fence_all();
+    for (u64 round = 0; round < 120; round++) {
+        u64 s = round & 1, asid = spaces[s].asid;
+
+        enter(s);
+        check_at(store_at(va + at, round, code) == ECALL_S, round, s);
+        check_at(*(volatile u64 *)(POOL + now[s] * 4096 + at) == round, round, s);
+        if (round % 8 < 2) {
+            enter(round >> 3 & 1);
+            now[s] = 16 + (now[s] + 1) % 6;
+            map(s, LOW, 7, now[s], S_BITS);
+            if (round & 16) {
+                fence_va_asid(va, asid);
+            } else if (round & 32) {
+                fence_va(va);
+            } else {
+                fence_asid(asid);
+            }
+            enter(s);
+            check_at(store_at(va + at, ~round, code) == ECALL_S, round, s);
+            check_at(*(volatile u64 *)(POOL + now[s] * 4096 + at) == ~round, round, s);
+        }
+    }
+    /* Read-only, and clean: D is set by the next store. */
+    map(1, LOW, 7, 17, S_BITS & ~PTE_W);
+    fence_va_asid(va, spaces[1].asid);
+    enter(1);
+    check(store_at(va + at, 0, code) == STORE_PAGE && load_cause(va, code) == ECALL_S);
+    __asm__ volatile("csrs menvcfg, %0" ::"r"(1ul << 61));
+    map(1, LOW, 7, 17, S_BITS & ~(PTE_D | PTE_A));
+    fence_va_asid(va, spaces[1].asid);
+    check(load_cause(va, code) == ECALL_S && (*slot_pte(1, LOW, 7, 0) & (PTE_A | PTE_D)) == PTE_A);
+    check(store_at(va + at, 0, code) == ECALL_S && (*slot_pte(1, LOW, 7, 0) & PTE_D));
+}
+
 /* A short insn as a page's last, which might have gone on in the next page; it changes and comes back, then the next page changes. */
 static void case_page_end(void)
 {
@@ -514,11 +577,11 @@ static void case_page_end(void)
 
 void run_case(u64 number)
 {
-    static void (*const cases[])(void) = { case_two_spaces,    case_switch_in_s,   case_global,
-                                           case_private_jumps, case_sum,           case_fences,
-                                           case_many_private,  case_crossing,      case_bare,
-                                           case_split_pages,   case_many_contexts, case_superpages,
-                                           case_code_aliases,  case_asid_reuse,    case_page_end };
+    static void (*const cases[])(
+        void) = { case_two_spaces,   case_switch_in_s, case_global,        case_private_jumps,
+                  case_sum,          case_fences,      case_many_private,  case_crossing,
+                  case_bare,         case_split_pages, case_many_contexts, case_superpages,
+                  case_code_aliases, case_asid_reuse,  case_page_end,      case_stores };
 
     check(number <= sizeof(cases) / sizeof(cases[0]));
     cases[number - 1]();

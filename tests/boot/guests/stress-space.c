@@ -17,6 +17,7 @@ static const u64 region_va[N_REGIONS] = {
     [HIGH] = 0xffffffffc0208000, /* canonical in all modes */
     [SUPER] = 0x800000,          /* one 2 MiB entry */
     [GIGA] = POOL,               /* one 1 GiB entry: RAM at its own address */
+    [SUPER_HIGH] = 0xffffffffc0800000,
 };
 
 void print(const char *text)
@@ -79,8 +80,8 @@ u64 *slot_pte(u64 space, u64 region, u64 slot, int leaf)
     if (region == GIGA) {
         return &table(s, s->mode - 8)[va >> 30 & 511];
     }
-    if (region == SUPER && !leaf) {
-        return &table(s, L1_LOW)[va >> 21 & 511];
+    if (region == SUPER_HIGH || (region == SUPER && !leaf)) {
+        return &table(s, region == SUPER ? L1_LOW : L1_HIGH)[va >> 21 & 511];
     }
     return &table(s, number[region])[va >> 12 & 511];
 }

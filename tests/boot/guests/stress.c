@@ -20,6 +20,13 @@ static u64 giga_global;
 /* By seed. G says that an entry is in all spaces: then none of them may hide its tables from the walk, nor have A and D of its own. */
 static u64 with_g, with_adue;
 
+/* Most of what happens is about these few slots, for a while, so that what was remembered of one is asked for again. */
+typedef struct Slot {
+    u64 region, slot;
+} Slot;
+enum { N_FOCUS = 4 };
+static Slot focus[N_FOCUS];
+
 static u64 rnd(u64 n)
 {
     rng ^= rng << 13;
@@ -53,6 +60,21 @@ static void fold(u64 value)
 {
     hash = (hash ^ value) * 0x9e3779b97f4a7c15ul;
     hash ^= hash >> 29;
+}
+
+static Slot some_slot(u64 n_regions)
+{
+    Slot s = focus[rnd(N_FOCUS)];
+
+    if (one_in(3) || s.region >= n_regions) {
+        s = (Slot){ rnd(n_regions), rnd(N_SLOTS) };
+    }
+    return s;
+}
+
+static void change_focus(void)
+{
+    focus[rnd(N_FOCUS)] = (Slot){ rnd(N_REGIONS), rnd(N_SLOTS) };
 }
 
 /* ---- Fences ---- */
@@ -137,7 +159,7 @@ static u64 random_bits(void)
 
 static u64 random_leaf(void)
 {
-    u64 bits = random_bits();
+    u64 bits = random_bits(), page;
 
     if (!is_peer() && one_in(24)) {
         return 0x70000000ul >> 12 << 10 | bits; /* nothing is there */
@@ -146,7 +168,11 @@ static u64 random_leaf(void)
         bits |= one_in(2) ? 1ul << 54 : 1ul << 63; /* reserved; 64 KiB */
         return pool_pte(8, bits);
     }
-    return pool_pte(rnd(N_POOL), bits);
+    page = rnd(N_POOL);
+    if (page >= FIRST_DATA) { /* no page with code has a write entry in the TLB */
+        bits = (bits & ~(u64)PTE_X) | PTE_R;
+    }
+    return pool_pte(page, bits);
 }
 
 static u64 some_space(void)
@@ -168,7 +194,8 @@ static void write_global(u64 region, u64 slot, u64 pte)
 
 static void edit_slot(void)
 {
-    u64 region = rnd(SUPER), slot = rnd(N_SLOTS), space = some_space(), pte = random_leaf();
+    Slot at = some_slot(SUPER);
+    u64 region = at.region, slot = at.slot, space = some_space(), pte = random_leaf();
     int was_global = global[region][slot] != 0;
 
     if (one_in(16)) {
@@ -194,10 +221,10 @@ static void edit_many(void)
 
     say("many", space, 0, 0);
     for (u64 n = 1 + rnd(12); n; n--) {
-        u64 region = rnd(SUPER), slot = rnd(N_SLOTS);
+        Slot at = some_slot(SUPER);
 
-        if (!global[region][slot]) {
-            *slot_pte(space, region, slot, 0) = random_leaf();
+        if (!global[at.region][at.slot]) {
+            *slot_pte(space, at.region, at.slot, 0) = random_leaf();
         }
     }
     fence_tree(spaces[space].asid);
@@ -222,6 +249,16 @@ static void edit_super(void)
         }
     }
     fence_tree(spaces[space].asid);
+}
+
+/* A 2 MiB page in the upper half. */
+static void edit_super_high(void)
+{
+    u64 space = some_space();
+
+    say("super high", space, 0, 0);
+    *slot_pte(space, SUPER_HIGH, 0, 0) = pool_pte(one_in(16), random_bits());
+    fence_leaf(slot_va(SUPER_HIGH, rnd(N_SLOTS), 0), spaces[space].asid, 0);
 }
 
 /* RAM at its own address, mostly for S. */
@@ -329,7 +366,9 @@ static void change_status(void)
 
 static u64 some_va(u64 offset)
 {
-    return slot_va(rnd(N_REGIONS), rnd(N_SLOTS), offset);
+    Slot at = some_slot(N_REGIONS);
+
+    return slot_va(at.region, at.slot, offset);
 }
 
 static u64 data_va(u64 align)
@@ -421,14 +460,14 @@ static void access_as(void)
 /* Registers for an EDIT stub: a new entry for a slot of the current space, which is not where the stub is. */
 static void prepare_edit(Run *run, u64 pc)
 {
-    u64 region = rnd(SUPER), slot = rnd(N_SLOTS), va = slot_va(region, slot, 0);
+    Slot at = some_slot(SUPER);
+    u64 va = slot_va(at.region, at.slot, 0);
 
-    while (global[region][slot] || va >> 12 == pc >> 12) {
-        region = rnd(SUPER);
-        slot = rnd(N_SLOTS);
-        va = slot_va(region, slot, 0);
+    while (global[at.region][at.slot] || va >> 12 == pc >> 12) {
+        at = (Slot){ rnd(SUPER), rnd(N_SLOTS) };
+        va = slot_va(at.region, at.slot, 0);
     }
-    run->a[0] = (u64)slot_pte(current, region, slot, 0);
+    run->a[0] = (u64)slot_pte(current, at.region, at.slot, 0);
     run->a[1] = random_leaf();
     run->a[2] = va;
     run->a[3] = spaces[current].asid;
@@ -515,6 +554,9 @@ static void run_stub(void)
         stub = STUB_ID;
     }
     stub = prepare(&run, page, stub);
+    if (stub == STUB_EDIT) { /* it must not end between entry and fence */
+        privilege = SUPERVISOR;
+    }
     say("run", privilege << 12 | stub, page, current);
     go(&run, page + stub, privilege);
     end_run(&run);
@@ -539,6 +581,9 @@ static void step(void)
     u64 what = rnd(64);
 
     fence_i();
+    if (one_in(16)) {
+        change_focus();
+    }
     if (what < 5) {
         edit_slot();
     } else if (what < 6) {
@@ -546,7 +591,11 @@ static void step(void)
     } else if (what < 8) {
         edit_super();
     } else if (what < 9) {
-        edit_giga();
+        if (one_in(2)) {
+            edit_giga();
+        } else {
+            edit_super_high();
+        }
     } else if (what < 15) {
         switch_space();
     } else if (what < 16) {
@@ -577,7 +626,9 @@ static void fill(void)
     }
     for (u64 n = 0; n < 20; n++) {
         edit_super();
+        edit_super_high();
         edit_giga();
+        change_focus();
     }
     fence_all();
 }

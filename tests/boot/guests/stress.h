@@ -4,7 +4,7 @@
  * spaces (page tables, ASIDs) over a small pool of pages and runs code stubs (stress-start.S) in them in S and U mode.
  *
  * Addresses: regions of 8 pages, so placed that they share slots of direct-mapped caches (TLB, fetch TLB, jump cache). Each page of
- * a region is a slot with a page-table entry of its own; the last two regions are under a 2 MiB and a 1 GiB entry.
+ * a region is a slot with a page-table entry of its own; the last regions are under a 2 MiB or a 1 GiB entry.
  */
 #ifndef TESTS_STRESS_H
 #define TESTS_STRESS_H
@@ -20,11 +20,12 @@ typedef unsigned long u64;
 
 enum {
     N_POOL = 24,
+    FIRST_DATA = 16, /* the fuzzer executes nothing from here on */
     N_SPACES = 6,
     N_TABLES = 9, /* of a space */
     N_SLOTS = 8,  /* of a region */
 };
-enum { LOW, LOW_TOO, ALIAS, HIGH, SUPER, GIGA, N_REGIONS };
+enum { LOW, LOW_TOO, ALIAS, HIGH, SUPER, GIGA, SUPER_HIGH, N_REGIONS };
 
 /* Offsets of the stubs (stress-start.S). */
 enum {
@@ -113,7 +114,7 @@ __attribute__((noreturn)) void fail(u64 line, u64 a, u64 b);
 
 /* Address of byte @offset of a slot. */
 u64 slot_va(u64 region, u64 slot, u64 offset);
-/* The entry of a slot; of SUPER and GIGA: in their own table of pages if @leaf, else the one of all slots. */
+/* The entry of a slot; of the last regions the one of all slots, of SUPER with @leaf that in the table of pages which it may point to. */
 u64 *slot_pte(u64 space, u64 region, u64 slot, int leaf);
 u64 satp_of(u64 space);
 /* An entry for pool page @page. */
