@@ -27,7 +27,7 @@ SOURCES = ("stress-start.S", "stress-space.c", "stress.c", "stress-cases.c")
 CASES = ["two-spaces", "switch-in-s", "global", "private-jumps", "sum", "fences", "many-private", "crossing", "bare", "split-pages",
          "many-contexts", "superpages", "code-aliases", "asid-reuse", "page-end", "stores"]
 JUDGE = "interp,tlb=off"
-ACCELS = ["jit", "interp", "jit,one-insn-per-tb=on", "jit,tb-size=1", "jit,tlb=off"]
+ACCELS = ["jit", "interp", "jit,one-insn-per-tb=on", "jit,tb-size=1", "jit -icount shift=0", "jit,tlb=off"]
 PEER = "qemu-system-riscv64"
 PRINT, FOR_PEER = 1, 2      # flags of the guest (stress.c)
 LIMIT = 60                  # seconds a guest may take
@@ -45,7 +45,7 @@ class Guest:
         path = os.path.join(self.folder, "stress.bin")
         with open(path, "wb") as f:
             f.write(image)
-        program = [PEER] if accel == PEER else [machine.PROGRAM, *machine.accel(accel)]
+        program = [PEER] if accel == PEER else [machine.PROGRAM, "-accel", *accel.split()]
         p = subprocess.run([*program, "-M", "virt", "-m", "32M", "-bios", path, "-display", "none", "-serial", "stdio", "-monitor",
                             "none"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                            check=False, timeout=machine.limit(LIMIT))

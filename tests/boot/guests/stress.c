@@ -510,7 +510,8 @@ static u64 prepare(Run *run, u64 pc, u64 stub)
     case STUB_CHANGE:
         run->a[2] = some_va(changed[rnd(5)]);
         run->a[0] = one_in(2) ? run->a[2] : some_va(run->a[2] & 4095);
-        run->a[1] = id_insn(rnd(0xfffff));
+        /* JUMPS may jump to it: above all that a machine may have there. */
+        run->a[1] = id_insn(rnd(0xfffff)) | 1ul << 40;
         break;
     case STUB_SATP:
         run->a[0] = random_satp();
