@@ -341,7 +341,8 @@ static void change_pmp(void)
         cfg |= (8ul | perms[rnd(sizeof(perms))]) << 8; /* TOR, from entry 0's address */
     }
     if (!with_g && one_in(4)) {
-        cfg |= (0x18ul | (one_in(2) ? 1 : 0)) << 16; /* NAPOT of a page: no access, or no A and D */
+        /* NAPOT of a page: no access, or no A and D, which the peer writes nevertheless */
+        cfg |= (0x18ul | (!is_peer() && one_in(2) ? 1 : 0)) << 16;
     }
     __asm__ volatile("csrw pmpcfg0, %0" ::"r"(cfg));
     fence_all();
@@ -390,9 +391,10 @@ static u64 load_va(void)
 static u64 jump_va(void)
 {
     static const u16 stubs[] = { STUB_ID,    STUB_ID,   STUB_JUMPS, STUB_JUMPS, STUB_JUMPS,
-                                 STUB_CROSS, STUB_FALL, CROSSING,   STUB_LOADS };
+                                 STUB_CROSS, STUB_FALL, STUB_LOADS, CROSSING };
 
-    return some_va(stubs[rnd(sizeof(stubs) / 2)]);
+    /* LOADS may load from there, and the peer has another tval for misaligned faults. */
+    return some_va(stubs[rnd(sizeof(stubs) / 2 - is_peer())]);
 }
 
 static void end_run(const Run *run)
