@@ -17,7 +17,9 @@
 
 #include "softmmu/cpu.h"
 
+/* An exit that jumps to a block. */
 typedef struct CodeLink {
+    struct CodeLink *next;
     CodeBlock *from;
     uint32_t site;
 } CodeLink;
@@ -35,12 +37,13 @@ struct CodeBlock {
     bool has_page2;
     bool spin; /* it waits for another vCPU (ir_is_spin()) */
     unsigned n_sites;
-    TcgSite *sites;
+    CodeBlock *older;        /* the one made before it */
     IrBlock *ir;             /* -accel interp */
     CodeBlock *next;         /* hash chain, atomic */
     CodeBlock *next_dead;    /* chain of dead ones by the same hash */
     CodeBlock *page_next[2]; /* lists of the pages it was made from */
-    GArray *incoming;        /* of CodeLink: exits that jump here; NULL: none */
+    CodeLink *incoming;
+    TcgSite sites[];
 };
 
 /* Makes the cache of @size bytes and the thunks for @abi (NULL: -accel interp, no code). */
@@ -75,8 +78,8 @@ void code_page_settle(const uint8_t *host);
  * blocks made from them, and makes later translations of the page wait until it has done so. */
 void code_page_unsettle(const uint8_t *host, unsigned size);
 bool code_page_has_code(const uint8_t *host);
-/* Notes that a write entry for the page is about to be made; false: it holds code, no entry may be made. */
-bool code_page_note_writer(const uint8_t *host);
+/* Notes that a write entry of @va for the page is about to be made; false: it holds code, no entry may be made. */
+bool code_page_note_writer(const uint8_t *host, uint64_t va);
 /* Bytes of RAM were changed other than through a write-TLB entry: kills the blocks made from them. */
 void code_page_written(uint64_t ram_offset, uint64_t len);
 

@@ -4,7 +4,7 @@
  * the pages that blocks were made from.
  *
  * A block's code is preceded by the address of its CodeBlock, and a bitmap has a bit for each 16-byte granule at which code starts: that
- * is how a host PC finds its block.
+ * is how a host PC finds its block. What is known of blocks lies in an arena, since all of it goes at once, with the code.
  */
 #define _GNU_SOURCE
 #include "softmmu/code-cache-priv.h"
@@ -22,36 +22,50 @@ enum {
     HASH_SIZE = 1 << HASH_BITS,
     GRANULE = 16,
     CHUNK_SHIFT = 6,
-    POPULATE_STEP = 256 << 10,
+    POPULATE_STEP = 64 << 10,
+    META_STEP = 32 << 10,
     MAX_REVIVE = 8, /* dead blocks of one key that are looked at */
 };
 
-/* What is known of a RAM page that holds code. */
+/* What is known of a RAM page, as far as it holds code. */
 typedef struct CodePage {
     CodeBlock *blocks;
     uint64_t chunks; /* which 64-byte chunks blocks were made from */
+    uint32_t seq;    /* atomic */
 } CodePage;
+
+/* Blocks by the hash of their keys. */
+typedef struct Bucket {
+    CodeBlock *live; /* atomic */
+    CodeBlock *dead;
+} Bucket;
 
 /* CODE: translations exist or are being made. WRITER: some TLB may have a write entry. UNSETTLED: a vCPU may be about to store to the
  * page without asking again; cleared only while no vCPU executes. */
 enum { PAGE_CODE = 1, PAGE_WRITER = 2, PAGE_UNSETTLED = 4 };
+/* For what virtual page write entries may have been made: none, one (its address and ONE_WRITER), SEVERAL_WRITERS. */
+enum { ONE_WRITER = 1, SEVERAL_WRITERS = 2 };
 
 static struct {
     GMutex lock; /* all but lookups and reading code */
     uint8_t *rw, *rx;
     uint64_t size, used, reserved; /* reserved: the thunks at the start */
     uint64_t populated;            /* bytes from the start that have memory */
-    uint64_t *starts;              /* bitmap of granules */
-    CodeBlock *hash[HASH_SIZE], *dead[HASH_SIZE];
-    GPtrArray *blocks; /* all of this generation */
+    uint8_t *meta;                 /* the arena */
+    uint64_t meta_size, meta_used, meta_populated;
+    uint64_t *starts; /* bitmap of granules */
+    Bucket hash[HASH_SIZE];
+    CodeBlock *newest; /* of all of this generation, by CodeBlock.older */
+    unsigned n_blocks;
+    CodeLink *free_links;
     uint64_t generation;
     void *fns[TCG_N_FNS];
     TcgEnterFn *enter;
     const TcgAbi *abi;
     /* by RAM page number */
-    uint8_t *page_flags; /* PAGE_*, atomic */
-    uint32_t *page_seq;  /* atomic */
-    CodePage **pages;
+    uint8_t *page_flags;   /* PAGE_*, atomic */
+    uint64_t *page_writer; /* atomic */
+    CodePage *pages;
     uint64_t invalidated;
 } cache;
 
@@ -109,12 +123,13 @@ bool code_cache_init(const TcgAbi *abi, uint64_t size, GError **error)
 
     cache.abi = abi;
     cache.size = size;
-    cache.blocks = g_ptr_array_new();
+    cache.meta_size = MAX(size, 4 * META_STEP);
+    cache.meta = reserve(cache.meta_size);
     cache.page_flags = reserve(max_pages);
-    cache.page_seq = reserve(max_pages * sizeof(uint32_t));
-    cache.pages = reserve(max_pages * sizeof(CodePage *));
+    cache.page_writer = reserve(max_pages * sizeof(uint64_t));
+    cache.pages = reserve(max_pages * sizeof(CodePage));
     cache.starts = reserve(size / GRANULE / 8);
-    if (!cache.page_flags || !cache.page_seq || !cache.pages || !cache.starts) {
+    if (!cache.meta || !cache.page_flags || !cache.page_writer || !cache.pages || !cache.starts) {
         g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM,
                     "code cache: not enough address space");
         return false;
@@ -161,7 +176,7 @@ static bool key_equal(const BlockKey *a, const BlockKey *b)
 
 CodeBlock *code_cache_find(const BlockKey *key)
 {
-    CodeBlock *b = __atomic_load_n(&cache.hash[key_hash(key)], __ATOMIC_ACQUIRE);
+    CodeBlock *b = __atomic_load_n(&cache.hash[key_hash(key)].live, __ATOMIC_ACQUIRE);
 
     while (b && !key_equal(&b->key, key)) {
         b = __atomic_load_n(&b->next, __ATOMIC_ACQUIRE);
@@ -203,7 +218,7 @@ const TcgSite *code_block_site(const CodeBlock *block, uint64_t host_pc)
 
 /* ---- Making ---- */
 
-/* Memory for the next blocks, in steps: one page fault a page, in each of the two mappings, takes several times as long. */
+/* Memory for the next code, in steps: one page fault a page, in each of the two mappings, takes several times as long. */
 static void populate(uint64_t end)
 {
     uint64_t more = MIN(POPULATE_STEP, cache.size - cache.populated);
@@ -216,14 +231,43 @@ static void populate(uint64_t end)
     }
 }
 
-/* Copies the code to the next free place; NULL: the cache is full. */
+static bool meta_has_room(uint64_t size)
+{
+    return cache.meta_size - cache.meta_used >= size + META_STEP; /* of which some is for links */
+}
+
+/* Memory until the next flush, with what was there before. The caller asked for room. */
+static void *meta_alloc(uint64_t size)
+{
+    void *p = cache.meta + cache.meta_used;
+
+    cache.meta_used += (size + 7) & ~7ull;
+    g_assert(cache.meta_used <= cache.meta_size);
+    if (cache.meta_used > cache.meta_populated) {
+        uint64_t more = MIN(META_STEP, cache.meta_size - cache.meta_populated);
+
+        madvise(cache.meta + cache.meta_populated, more, MADV_POPULATE_WRITE);
+        cache.meta_populated += more;
+    }
+    return p;
+}
+
+/* Where the next code goes. */
+static uint64_t next_start(void)
+{
+    return (cache.used + sizeof(CodeBlock *) + GRANULE - 1) & ~(uint64_t)(GRANULE - 1);
+}
+
+static bool has_code_room(uint64_t size)
+{
+    return next_start() + size <= cache.size;
+}
+
+/* Copies the code to the next free place. The caller asked for room. */
 static const uint8_t *place_code(CodeBlock *block, const TcgCode *code)
 {
-    uint64_t start = (cache.used + sizeof(CodeBlock *) + GRANULE - 1) & ~(uint64_t)(GRANULE - 1);
+    uint64_t start = next_start();
 
-    if (start + code->size > cache.size) {
-        return NULL;
-    }
     populate(start + code->size);
     memcpy(cache.rw + start - sizeof(CodeBlock *), &block, sizeof(CodeBlock *));
     memcpy(cache.rw + start, code->code, code->size);
@@ -256,26 +300,23 @@ static uint64_t block_page(const CodeBlock *block, unsigned n)
 
 static void page_add(CodeBlock *block, unsigned n)
 {
-    uint64_t page = block_page(block, n);
+    CodePage *page = &cache.pages[block_page(block, n)];
 
-    if (!cache.pages[page]) {
-        cache.pages[page] = g_new0(CodePage, 1);
-    }
-    block->page_next[n] = cache.pages[page]->blocks;
-    cache.pages[page]->blocks = block;
-    cache.pages[page]->chunks |= block_chunks(block, n);
+    block->page_next[n] = page->blocks;
+    page->blocks = block;
+    page->chunks |= block_chunks(block, n);
 }
 
 static bool pages_unchanged(const CodeBlock *proto, const uint32_t seq[2])
 {
-    return cache.page_seq[block_page(proto, 0)] == seq[0] &&
-           (!proto->has_page2 || cache.page_seq[block_page(proto, 1)] == seq[1]);
+    return cache.pages[block_page(proto, 0)].seq == seq[0] &&
+           (!proto->has_page2 || cache.pages[block_page(proto, 1)].seq == seq[1]);
 }
 
 /* Makes @block, which is in no chain, one that is found. */
 static CodeBlock *block_chain(CodeBlock *block)
 {
-    CodeBlock **head = &cache.hash[key_hash(&block->key)];
+    CodeBlock **head = &cache.hash[key_hash(&block->key)].live;
 
     page_add(block, 0);
     if (block->has_page2) {
@@ -313,30 +354,32 @@ CodeBlock *code_cache_add(const CodeBlock *proto, const TcgCode *code, const uin
 {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&cache.lock);
     CodeBlock *block = code_cache_find(&proto->key);
+    uint64_t sites_size = code ? code->n_sites * sizeof(TcgSite) : 0;
+    uint64_t size = sizeof(CodeBlock) + sites_size;
 
     (void)locker;
     *full = false;
     if (block || !pages_unchanged(proto, seq)) {
         return block;
     }
-    block = g_memdup2(proto, sizeof(CodeBlock));
+    *full = !meta_has_room(size) ||
+            (code ? !has_code_room(code->size) : cache.n_blocks >= cache.size / 1024);
+    if (*full) {
+        return NULL;
+    }
+    block = meta_alloc(size);
+    *block = *proto;
     if (code) {
         block->code = place_code(block, code);
         block->size = code->size;
         block->entry_link = code->entry_link;
         block->n_sites = code->n_sites;
-        block->sites = g_memdup2(code->sites, code->n_sites * sizeof(TcgSite));
+        memcpy(block->sites, code->sites, sites_size);
         block->bytes_hash = is_on_one_page(block) ? hash_bytes(block->key.phys, block->n_bytes) : 0;
-    } else if (cache.blocks->len >= cache.size / 1024) {
-        *full = true;
     }
-    if ((code && !block->code) || *full) {
-        *full = true;
-        g_free(block->sites);
-        g_free(block);
-        return NULL;
-    }
-    g_ptr_array_add(cache.blocks, block);
+    block->older = cache.newest;
+    cache.newest = block;
+    cache.n_blocks++;
     return block_chain(block);
 }
 
@@ -350,22 +393,41 @@ static uint8_t *writable(const CodeBlock *block)
 void code_cache_link(CodeBlock *from, const TcgSite *site, CodeBlock *to)
 {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&cache.lock);
-    CodeLink link = { from, (uint32_t)(site - from->sites) };
+    CodeLink *link = cache.free_links;
 
     (void)locker;
     if (from->dead || to->dead) {
         return;
     }
-    if (!to->incoming) {
-        to->incoming = g_array_new(FALSE, FALSE, sizeof(CodeLink));
+    if (link) {
+        cache.free_links = link->next;
+    } else if (cache.meta_used + sizeof(CodeLink) > cache.meta_size) {
+        return; /* the next block will not fit either, and all is flushed */
+    } else {
+        link = meta_alloc(sizeof(CodeLink));
     }
-    g_array_append_val(to->incoming, link);
+    *link = (CodeLink){ to->incoming, from, (uint32_t)(site - from->sites) };
+    to->incoming = link;
     tcg_backend_link_exit(writable(from), from->code, site, to->code + to->entry_link);
+}
+
+/* Nothing jumps to @block any more. */
+static void unlink_incoming(CodeBlock *block)
+{
+    CodeLink *link;
+
+    while ((link = block->incoming) != NULL) {
+        tcg_backend_unlink_exit(writable(link->from), link->from->code,
+                                &link->from->sites[link->site]);
+        block->incoming = link->next;
+        link->next = cache.free_links;
+        cache.free_links = link;
+    }
 }
 
 static void hash_remove(CodeBlock *block)
 {
-    CodeBlock **link = &cache.hash[key_hash(&block->key)];
+    CodeBlock **link = &cache.hash[key_hash(&block->key)].live;
 
     while (*link != block) {
         link = &(*link)->next;
@@ -382,16 +444,9 @@ static void block_kill(CodeBlock *block)
     if (!block->code) {
         return;
     }
-    for (unsigned i = 0; block->incoming && i < block->incoming->len; i++) {
-        CodeLink *l = &g_array_index(block->incoming, CodeLink, i);
-
-        tcg_backend_unlink_exit(writable(l->from), l->from->code, &l->from->sites[l->site]);
-    }
-    if (block->incoming) {
-        g_array_set_size(block->incoming, 0);
-    }
+    unlink_incoming(block);
     if (is_on_one_page(block)) {
-        CodeBlock **head = &cache.dead[key_hash(&block->key)];
+        CodeBlock **head = &cache.hash[key_hash(&block->key)].dead;
 
         block->next_dead = *head;
         *head = block;
@@ -402,7 +457,7 @@ static void block_kill(CodeBlock *block)
 CodeBlock *code_cache_revive(const BlockKey *key, uint32_t seq)
 {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&cache.lock);
-    CodeBlock **link = &cache.dead[key_hash(key)], *block;
+    CodeBlock **link = &cache.hash[key_hash(key)].dead, *block;
     unsigned tries = 0;
 
     (void)locker;
@@ -410,7 +465,7 @@ CodeBlock *code_cache_revive(const BlockKey *key, uint32_t seq)
         if (!key_equal(&block->key, key)) {
             continue;
         }
-        if (code_cache_find(key) || cache.page_seq[block_page(block, 0)] != seq) {
+        if (code_cache_find(key) || cache.pages[block_page(block, 0)].seq != seq) {
             return NULL;
         }
         if (hash_bytes(key->phys, block->n_bytes) == block->bytes_hash) {
@@ -424,16 +479,6 @@ CodeBlock *code_cache_revive(const BlockKey *key, uint32_t seq)
     return NULL;
 }
 
-static void block_free(CodeBlock *block)
-{
-    if (block->incoming) {
-        g_array_free(block->incoming, TRUE);
-    }
-    ir_block_free(block->ir);
-    g_free(block->sites);
-    g_free(block);
-}
-
 uint64_t code_cache_generation(void)
 {
     return __atomic_load_n(&cache.generation, __ATOMIC_ACQUIRE);
@@ -442,20 +487,21 @@ uint64_t code_cache_generation(void)
 void code_cache_flush(void)
 {
     g_mutex_lock(&cache.lock);
-    for (unsigned i = 0; i < cache.blocks->len; i++) {
-        CodeBlock *block = g_ptr_array_index(cache.blocks, i);
-
+    for (CodeBlock *block = cache.newest; block; block = block->older) {
         for (unsigned n = 0; n <= (unsigned)block->has_page2; n++) {
             uint64_t page = block_page(block, n);
 
-            g_clear_pointer(&cache.pages[page], g_free);
+            cache.pages[page].blocks = NULL;
+            cache.pages[page].chunks = 0;
             __atomic_and_fetch(&cache.page_flags[page], (uint8_t)~PAGE_CODE, __ATOMIC_SEQ_CST);
         }
-        block_free(block);
+        ir_block_free(block->ir);
     }
-    g_ptr_array_set_size(cache.blocks, 0);
+    cache.newest = NULL;
+    cache.n_blocks = 0;
+    cache.free_links = NULL;
+    cache.meta_used = 0;
     memset(cache.hash, 0, sizeof(cache.hash));
-    memset(cache.dead, 0, sizeof(cache.dead));
     memset(cache.starts, 0, cache.size / GRANULE / 8);
     cache.used = cache.reserved;
     __atomic_store_n(&cache.generation, cache.generation + 1, __ATOMIC_RELEASE);
@@ -470,12 +516,20 @@ bool code_page_has_code(const uint8_t *host)
     return __atomic_load_n(&cache.page_flags[memory_ram_page(host)], __ATOMIC_RELAXED) & PAGE_CODE;
 }
 
-bool code_page_note_writer(const uint8_t *host)
+bool code_page_note_writer(const uint8_t *host, uint64_t va)
 {
-    uint8_t *flags = &cache.page_flags[memory_ram_page(host)];
+    uint64_t page = memory_ram_page(host), *writer = &cache.page_writer[page], none = 0;
+    uint64_t me = (va & ~4095ull) | ONE_WRITER;
+    uint8_t *flags = &cache.page_flags[page];
 
     if (__atomic_load_n(flags, __ATOMIC_RELAXED) & PAGE_CODE) {
         return false;
+    }
+    if (__atomic_load_n(writer, __ATOMIC_RELAXED) != me &&
+        !__atomic_compare_exchange_n(writer, &none, me, false, __ATOMIC_SEQ_CST,
+                                     __ATOMIC_SEQ_CST) &&
+        none != me) {
+        __atomic_store_n(writer, SEVERAL_WRITERS, __ATOMIC_SEQ_CST);
     }
     if (!(__atomic_load_n(flags, __ATOMIC_RELAXED) & PAGE_WRITER)) {
         __atomic_or_fetch(flags, PAGE_WRITER, __ATOMIC_SEQ_CST);
@@ -499,12 +553,17 @@ bool code_page_begin(const Cpu *self, const uint8_t *host, uint32_t *seq)
      * that marks the page finds all write entries gone, and told that those who used them may still be on their way. */
     (void)locker;
     if (__atomic_fetch_or(flags, PAGE_CODE, __ATOMIC_SEQ_CST) & PAGE_WRITER) {
+        const uint8_t *ram = ram_base + (page << 12);
+        uint64_t writer;
+
         __atomic_and_fetch(flags, (uint8_t)~PAGE_WRITER, __ATOMIC_SEQ_CST);
-        if (tlb_protect_page(self, ram_base + (page << 12))) {
+        writer = __atomic_exchange_n(&cache.page_writer[page], 0, __ATOMIC_SEQ_CST);
+        if (writer & ONE_WRITER ? tlb_protect_at(self, ram, writer & ~4095ull)
+                                : tlb_protect_page(self, ram)) {
             __atomic_or_fetch(flags, PAGE_UNSETTLED, __ATOMIC_SEQ_CST);
         }
     }
-    *seq = cache.page_seq[page];
+    *seq = cache.pages[page].seq;
     return !(__atomic_load_n(flags, __ATOMIC_SEQ_CST) & PAGE_UNSETTLED);
 }
 
@@ -517,11 +576,11 @@ void code_page_settle(const uint8_t *host)
 /* Kills the blocks of @page made from @chunks and recomputes what is left. Cache lock held. */
 static void page_invalidate(uint64_t page, uint64_t chunks)
 {
-    CodePage *p = cache.pages[page];
+    CodePage *p = &cache.pages[page];
     CodeBlock **link, *block;
 
-    __atomic_add_fetch(&cache.page_seq[page], 1, __ATOMIC_SEQ_CST);
-    if (!p) {
+    __atomic_add_fetch(&p->seq, 1, __ATOMIC_SEQ_CST);
+    if (!p->blocks) {
         __atomic_and_fetch(&cache.page_flags[page], (uint8_t)~PAGE_CODE, __ATOMIC_SEQ_CST);
         return;
     }
@@ -544,7 +603,6 @@ static void page_invalidate(uint64_t page, uint64_t chunks)
         }
     }
     if (!p->blocks) {
-        g_clear_pointer(&cache.pages[page], g_free);
         __atomic_and_fetch(&cache.page_flags[page], (uint8_t)~PAGE_CODE, __ATOMIC_SEQ_CST);
     }
 }
@@ -571,6 +629,6 @@ void code_cache_print(GString *out)
         out,
         "code cache          %" PRIu64 " of %" PRIu64 " KiB used, generation %" PRIu64 "\n"
         "blocks              %u live or waiting, %" PRIu64 " invalidated\n",
-        cache.used >> 10, cache.size >> 10, cache.generation, cache.blocks->len, cache.invalidated);
+        cache.used >> 10, cache.size >> 10, cache.generation, cache.n_blocks, cache.invalidated);
     g_mutex_unlock(&cache.lock);
 }

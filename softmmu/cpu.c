@@ -486,10 +486,10 @@ void cpu_jit_info(GString *out)
                            "translations        %" PRIu64 " blocks, %" PRIu64
                            " guest insns, %" PRIu64 " host bytes\n",
                            s.translations, s.translated_insns, s.translated_bytes);
-    if (s.translated_insns) {
+    if (s.timed_insns) {
         g_string_append_printf(out, "                    %.1f bytes and %.0f ns a guest insn\n",
                                (double)s.translated_bytes / (double)s.translated_insns,
-                               (double)s.translate_ns / (double)s.translated_insns);
+                               (double)s.timed_us * 1000 / (double)s.timed_insns);
     }
     g_string_append_printf(out,
                            "block lookups       %" PRIu64 ", for jump cache misses %" PRIu64

@@ -133,7 +133,7 @@ typedef struct CpuStats {
     uint64_t tlb_fills, io_accesses, slow_accesses, context_switches, context_recycles, flush_pages,
         flush_contexts;
     uint64_t lookups, jc_misses, links, revived, translations, translated_insns, translated_bytes,
-        translate_ns;
+        timed_insns, timed_us; /* of the translations whose time was taken */
     uint64_t exits[5]; /* by TcgExit */
     uint64_t guest_faults, interrupts, halts;
 } CpuStats;

@@ -33,6 +33,8 @@ typedef struct Translator {
 
 /* A page that others store to all the time may change during each translation: after so many failures it is made alone. */
 enum { MAX_TRIES = 8 };
+/* Asking for the time takes as long as translating an insn: only for one of so many translations. */
+enum { TIMED_SHARE = 16 };
 
 static TcgEnterFn *enter_code;
 
@@ -92,11 +94,12 @@ static uint32_t block_cflags(const Cpu *cpu, uint64_t pc, bool single)
 static void log_block(const Cpu *cpu, uint64_t pc, const IrBlock *ir, const char *title,
                       unsigned mask)
 {
-    g_autoptr(GString) text = g_string_new(NULL);
+    g_autoptr(GString) text = NULL;
 
     if (!log_enabled(mask) || !log_in_filter(pc)) {
         return;
     }
+    text = g_string_new(NULL);
     g_string_append_printf(text, "%s: pc %#" PRIx64 " cpu %u, %u insns\n", title, pc, cpu->index,
                            ir->n_guest_insns);
     ir_print(ir, text);
@@ -106,12 +109,13 @@ static void log_block(const Cpu *cpu, uint64_t pc, const IrBlock *ir, const char
 /* The block's guest instructions, for -d in_asm. */
 static void log_guest_code(const Cpu *cpu, uint64_t pc, const IrBlock *ir, CodeReader *reader)
 {
-    g_autoptr(GString) text = g_string_new(NULL);
+    g_autoptr(GString) text = NULL;
     unsigned offset = pc & 4095;
 
     if (!log_enabled(LOG_IN_ASM) || !log_in_filter(pc) || !cpu->ops->disassemble) {
         return;
     }
+    text = g_string_new(NULL);
     for (unsigned n = 0; n < ir->n_guest_insns; n++) {
         uint8_t bytes[16];
         unsigned have = 0;
@@ -132,11 +136,12 @@ static void log_guest_code(const Cpu *cpu, uint64_t pc, const IrBlock *ir, CodeR
 
 static void log_code(uint64_t pc, const TcgCode *code)
 {
-    g_autoptr(GString) text = g_string_new(NULL);
+    g_autoptr(GString) text = NULL;
 
     if (!log_enabled(LOG_OUT_ASM) || !log_in_filter(pc)) {
         return;
     }
+    text = g_string_new(NULL);
     tcg_backend_disassemble(code->code, code->size, 0, text);
     log_printf(LOG_OUT_ASM, "OUT: pc %#" PRIx64 ", %u bytes\n%s\n", pc, code->size, text->str);
 }
@@ -272,7 +277,8 @@ static uint32_t begin_page(Cpu *cpu, uint64_t phys)
 static CodeBlock *translate(Cpu *cpu, uint64_t pc, const BlockKey *key)
 {
     unsigned max_insns = key->cflags & IR_CF_ONE_INSN ? 1 : IR_MAX_GUEST_INSNS;
-    int64_t begin = g_get_monotonic_time();
+    bool timed = cpu->stats.translations % TIMED_SHARE == 0;
+    int64_t begin = timed ? g_get_monotonic_time() : 0;
     CodeBlock *block = NULL;
 
     while (!block) {
@@ -307,7 +313,10 @@ static CodeBlock *translate(Cpu *cpu, uint64_t pc, const BlockKey *key)
     }
     cpu->stats.translations++;
     cpu->stats.translated_insns += block->n_insns;
-    cpu->stats.translate_ns += (uint64_t)(g_get_monotonic_time() - begin) * 1000;
+    if (timed) {
+        cpu->stats.timed_insns += block->n_insns;
+        cpu->stats.timed_us += (uint64_t)(g_get_monotonic_time() - begin);
+    }
     return block;
 }
 

@@ -91,6 +91,8 @@ void tlb_insert_fetch(Cpu *cpu, uint64_t va, uint8_t *host, const TlbFill *fill)
 void tlb_insert_jump(Cpu *cpu, uint64_t va, const void *code);
 /* Drops the write entries of the RAM page at @host in all vCPUs. True: one of another vCPU than @self. Any thread. */
 bool tlb_protect_page(const Cpu *self, const uint8_t *host);
+/* The same if all its write entries are for the virtual page @va. */
+bool tlb_protect_at(const Cpu *self, const uint8_t *host, uint64_t va);
 /* Empties all jump caches and fetch entries (vCPUs paused): breakpoints changed, code cache flushed. */
 void tlb_flush_jumps_all(void);
 

@@ -319,7 +319,7 @@ void tlb_insert(Cpu *cpu, uint64_t va, uint8_t *host, uint8_t prot, const TlbFil
     if (prot & MEM_PROT_R) {
         entry_set(ctx->read, ctx->read_dirty, va, host);
     }
-    if ((prot & MEM_PROT_W) && code_page_note_writer(host)) {
+    if ((prot & MEM_PROT_W) && code_page_note_writer(host, va)) {
         entry_set(ctx->write, ctx->write_dirty, va, host);
         /* Another vCPU may be translating from the page just now: it marks the page, then looks for writers; we make the entry, then
          * look for the mark. */
@@ -353,6 +353,17 @@ void tlb_insert_jump(Cpu *cpu, uint64_t va, const void *code)
     e->code = code;
 }
 
+/* Drops write entry @i if it is for the RAM page at @host. */
+static bool entry_protect(TlbContext *ctx, uint32_t i, uint64_t host)
+{
+    if (__atomic_load_n(&ctx->write[i].addend, __ATOMIC_RELAXED) != host ||
+        tlb_index(__atomic_load_n(&ctx->write[i].tag, __ATOMIC_RELAXED)) != i) {
+        return false;
+    }
+    entry_invalidate(ctx->write, i);
+    return true;
+}
+
 static bool table_protect(TlbContext *ctx, uint64_t host)
 {
     bool dropped = false;
@@ -362,11 +373,7 @@ static bool table_protect(TlbContext *ctx, uint64_t host)
             continue;
         }
         for (uint32_t i = chunk * TLB_CHUNK; i < (chunk + 1) * TLB_CHUNK; i++) {
-            if (__atomic_load_n(&ctx->write[i].addend, __ATOMIC_RELAXED) == host &&
-                tlb_index(__atomic_load_n(&ctx->write[i].tag, __ATOMIC_RELAXED)) == i) {
-                entry_invalidate(ctx->write, i);
-                dropped = true;
-            }
+            dropped |= entry_protect(ctx, i, host);
         }
     }
     return dropped;
@@ -381,6 +388,23 @@ bool tlb_protect_page(const Cpu *self, const uint8_t *host)
 
         for (unsigned i = 0; i < CPU_N_CONTEXTS; i++) {
             if (cpu->contexts[i]->in_use && table_protect(cpu->contexts[i], (uint64_t)host)) {
+                others |= cpu != self;
+            }
+        }
+    }
+    return others;
+}
+
+bool tlb_protect_at(const Cpu *self, const uint8_t *host, uint64_t va)
+{
+    bool others = false;
+
+    for (unsigned c = 0; c < cpus->len; c++) {
+        Cpu *cpu = g_ptr_array_index(cpus, c);
+
+        for (unsigned i = 0; i < CPU_N_CONTEXTS; i++) {
+            if (cpu->contexts[i]->in_use &&
+                entry_protect(cpu->contexts[i], tlb_index(va), (uint64_t)host)) {
                 others |= cpu != self;
             }
         }

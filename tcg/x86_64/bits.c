@@ -369,7 +369,7 @@ int x86_emit_div(TcgCompiler *c, const IrInsn *in)
     x86_load_to(c, X86_RAX, in->a);
     cold = check_divisor(c, in, rb);
     if (sign) {
-        x86_put_opcode(&c->as, 0x99 | w, 0, 0, 0, false); /* cdq, cqo */
+        c->as.p = x86_opcode(c->as.p, 0x99 | w, 0, 0, 0, false); /* cdq, cqo */
     } else {
         x86_zero(c, X86_RDX);
     }

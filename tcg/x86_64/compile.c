@@ -95,24 +95,29 @@ static void emit_fence(TcgCompiler *c, const IrInsn *in)
     }
 }
 
+/* Most operations emit nothing: true if @in is one of them. */
+static bool note(TcgCompiler *c, const IrInsn *in)
+{
+    if (in->op == IR_INSN) {
+        c->insn_offset = (int32_t)in->imm;
+        c->insn_word = (uint32_t)in->a | (uint32_t)in->b << 16;
+        c->insn_no++;
+        return true;
+    }
+    if (in->op == IR_GETREG) {
+        x86_getreg(c, (unsigned)in->imm);
+        return true;
+    }
+    return in->op == IR_CONST || in->op == IR_PCREL; /* made where it is used */
+}
+
 /* Emits one operation; the register of its result, or X86_NO_REG: none, or it was told where it is. */
 static int emit(TcgCompiler *c, const IrInsn *in)
 {
     switch ((IrOp)in->op) {
-    case IR_INSN:
-        c->insn_offset = (int32_t)in->imm;
-        c->insn_word = (uint32_t)in->a | (uint32_t)in->b << 16;
-        c->insn_no++;
-        return X86_NO_REG;
-    case IR_GETREG:
-        x86_getreg(c, (unsigned)in->imm);
-        return X86_NO_REG;
     case IR_SETREG:
         x86_setreg(c, (unsigned)in->imm, in->a, (IrType)in->type);
         return X86_NO_REG;
-    case IR_CONST:
-    case IR_PCREL:
-        return X86_NO_REG; /* made where it is used */
     case IR_ADD:
     case IR_SUB:
     case IR_AND:
@@ -183,6 +188,10 @@ static int emit(TcgCompiler *c, const IrInsn *in)
     case IR_LEAVE:
         x86_emit_leave(c, in);
         return X86_NO_REG;
+    case IR_INSN:
+    case IR_GETREG:
+    case IR_CONST:
+    case IR_PCREL:
     case IR_N_OPS:
         break;
     }
@@ -231,8 +240,11 @@ bool tcg_compiler_compile(TcgCompiler *c, const IrBlock *ir, TcgCode *out)
     for (unsigned i = 0; i < ir->n; i++) {
         const IrInsn *in = &ir->insns[i];
 
-        if (is_wanted(c, i)) {
-            c->at = i;
+        if (!is_wanted(c, i)) {
+            continue;
+        }
+        c->at = i;
+        if (!note(c, in)) {
             x86_finish(c, in, emit(c, in));
             if (c->failed || !x86_has_room(c)) {
                 return false;

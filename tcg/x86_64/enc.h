@@ -217,119 +217,139 @@ static inline void x86_put64(X86Asm *as, uint64_t v)
     as->p += 8;
 }
 
+/*
+ * The parts of an instruction: each writes at @p and returns where the next part goes. As bytes may alias anything, writing all of them
+ * through X86Asm.p would store and load that pointer for each; and what is written but not passed costs less than a branch.
+ */
+
 /* Prefixes, REX and opcode. Register numbers 0-15 (0 where there is none); @force: a REX prefix even if empty (sil, dil). */
-static inline void x86_put_opcode(X86Asm *as, uint32_t op, int reg, int index, int rm, bool force)
+static inline uint8_t *x86_opcode(uint8_t *p, uint32_t op, int reg, int index, int rm, bool force)
 {
     unsigned rex = (op & X86_W ? 8 : 0) | (reg & 8) >> 1 | (index & 8) >> 2 | (rm & 8) >> 3;
     unsigned prefix = op >> 12 & 3, map = op >> 8 & 3;
 
-    if (prefix) {
-        x86_put8(as, prefix == 1 ? 0x66 : 0xf5 - prefix);
-    }
-    if (rex || force) {
-        x86_put8(as, 0x40 | rex);
-    }
-    if (map) {
-        x86_put8(as, 0x0f);
-        if (map > 1) {
-            x86_put8(as, map == 2 ? 0x38 : 0x3a);
-        }
-    }
-    x86_put8(as, op);
+    *p = (uint8_t)(prefix == 1 ? 0x66 : 0xf5 - prefix);
+    p += prefix != 0;
+    *p = (uint8_t)(0x40 | rex);
+    p += rex || force;
+    *p = 0x0f;
+    p += map != 0;
+    *p = map == 2 ? 0x38 : 0x3a;
+    p += map > 1;
+    *p = (uint8_t)op;
+    return p + 1;
 }
 
-static inline void x86_put_vex(X86Asm *as, uint32_t op, int reg, int v, int index, int rm)
+static inline uint8_t *x86_vex(uint8_t *p, uint32_t op, int reg, int v, int index, int rm)
 {
-    x86_put8(as, 0xc4);
-    x86_put8(as, ((~reg & 8) << 4) | ((~index & 8) << 3) | ((~rm & 8) << 2) | (op >> 8 & 3));
-    x86_put8(as, (op & X86_W ? 0x80 : 0) | (~v & 15) << 3 | (op >> 12 & 3));
-    x86_put8(as, op);
+    p[0] = 0xc4;
+    p[1] = (uint8_t)(((~reg & 8) << 4) | ((~index & 8) << 3) | ((~rm & 8) << 2) | (op >> 8 & 3));
+    p[2] = (uint8_t)((op & X86_W ? 0x80 : 0) | (~v & 15) << 3 | (op >> 12 & 3));
+    p[3] = (uint8_t)op;
+    return p + 4;
 }
 
-static inline void x86_put_modrm_reg(X86Asm *as, int reg, int rm)
+static inline uint8_t *x86_modrm_reg(uint8_t *p, int reg, int rm)
 {
-    x86_put8(as, 0xc0 | (reg & 7) << 3 | (rm & 7));
+    *p = (uint8_t)(0xc0 | (reg & 7) << 3 | (rm & 7));
+    return p + 1;
 }
 
-static inline void x86_put_modrm_mem(X86Asm *as, int reg, X86Mem m)
+static inline uint8_t *x86_modrm_mem(uint8_t *p, int reg, X86Mem m)
 {
-    unsigned field = (unsigned)(reg & 7) << 3;
+    unsigned field = (unsigned)(reg & 7) << 3, base = (unsigned)m.base & 7;
+    unsigned sib = (unsigned)m.scale << 6 | (m.index < 0 ? 4 : (unsigned)(m.index & 7)) << 3;
     unsigned mod;
 
     if (m.base < 0) { /* [index << scale + disp32] or [disp32] */
-        x86_put8(as, field | 4);
-        x86_put8(as, (unsigned)m.scale << 6 | (m.index < 0 ? 4 : (unsigned)(m.index & 7)) << 3 | 5);
-        x86_put32(as, (uint32_t)m.disp);
-        return;
+        p[0] = (uint8_t)(field | 4);
+        p[1] = (uint8_t)(sib | 5);
+        memcpy(p + 2, &m.disp, 4);
+        return p + 6;
     }
-    mod = m.disp == 0 && (m.base & 7) != X86_RBP ? 0 : m.disp == (int8_t)m.disp ? 1 : 2;
-    if (m.index >= 0 || (m.base & 7) == X86_RSP) {
-        x86_put8(as, mod << 6 | field | 4);
-        x86_put8(as, (unsigned)m.scale << 6 | (m.index < 0 ? 4 : (unsigned)(m.index & 7)) << 3 |
-                         (unsigned)(m.base & 7));
+    mod = m.disp == 0 && base != X86_RBP ? 0 : m.disp == (int8_t)m.disp ? 1 : 2;
+    if (m.index >= 0 || base == X86_RSP) {
+        p[0] = (uint8_t)(mod << 6 | field | 4);
+        p[1] = (uint8_t)(sib | base);
+        p += 2;
     } else {
-        x86_put8(as, mod << 6 | field | (unsigned)(m.base & 7));
+        *p++ = (uint8_t)(mod << 6 | field | base);
     }
-    if (mod == 1) {
-        x86_put8(as, (uint8_t)m.disp);
-    } else if (mod == 2) {
-        x86_put32(as, (uint32_t)m.disp);
-    }
+    memcpy(p, &m.disp, 4);
+    return p + (mod == 2 ? 4 : mod);
 }
 
-/* op reg, rm  (or op rm for groups, @reg being the group's number). */
-static inline void x86_rr(X86Asm *as, uint32_t op, int reg, int rm)
+static inline uint8_t *x86_imm8(uint8_t *p, unsigned imm)
+{
+    *p = (uint8_t)imm;
+    return p + 1;
+}
+
+static inline uint8_t *x86_imm32(uint8_t *p, uint32_t imm)
+{
+    memcpy(p, &imm, 4);
+    return p + 4;
+}
+
+static inline uint8_t *x86_op_rr(uint8_t *p, uint32_t op, int reg, int rm)
 {
     bool force = (op & X86_REG8 && reg >= X86_RSP && reg <= X86_RDI) ||
                  (op & X86_RM8 && rm >= X86_RSP && rm <= X86_RDI);
 
-    x86_put_opcode(as, op, reg, 0, rm, force);
-    x86_put_modrm_reg(as, reg, rm);
+    return x86_modrm_reg(x86_opcode(p, op, reg, 0, rm, force), reg, rm);
+}
+
+static inline uint8_t *x86_op_mem(uint8_t *p, uint32_t op, int reg, X86Mem m)
+{
+    bool force = op & X86_REG8 && reg >= X86_RSP && reg <= X86_RDI;
+
+    p = x86_opcode(p, op, reg, m.index < 0 ? 0 : m.index, m.base < 0 ? 0 : m.base, force);
+    return x86_modrm_mem(p, reg, m);
+}
+
+/* ---- Whole instructions ---- */
+
+/* op reg, rm  (or op rm for groups, @reg being the group's number). */
+static inline void x86_rr(X86Asm *as, uint32_t op, int reg, int rm)
+{
+    as->p = x86_op_rr(as->p, op, reg, rm);
 }
 
 static inline void x86_rm(X86Asm *as, uint32_t op, int reg, X86Mem m)
 {
-    bool force = op & X86_REG8 && reg >= X86_RSP && reg <= X86_RDI;
-
-    x86_put_opcode(as, op, reg, m.index < 0 ? 0 : m.index, m.base < 0 ? 0 : m.base, force);
-    x86_put_modrm_mem(as, reg, m);
+    as->p = x86_op_mem(as->p, op, reg, m);
 }
 
 static inline void x86_vex_rr(X86Asm *as, uint32_t op, int reg, int v, int rm)
 {
-    x86_put_vex(as, op, reg, v, 0, rm);
-    x86_put_modrm_reg(as, reg, rm);
+    as->p = x86_modrm_reg(x86_vex(as->p, op, reg, v, 0, rm), reg, rm);
 }
 
 static inline void x86_vex_rm(X86Asm *as, uint32_t op, int reg, int v, X86Mem m)
 {
-    x86_put_vex(as, op, reg, v, m.index < 0 ? 0 : m.index, m.base < 0 ? 0 : m.base);
-    x86_put_modrm_mem(as, reg, m);
+    uint8_t *p = x86_vex(as->p, op, reg, v, m.index < 0 ? 0 : m.index, m.base < 0 ? 0 : m.base);
+
+    as->p = x86_modrm_mem(p, reg, m);
 }
 
 /* Group 1 (X86_G1_*) with an immediate, in the short form if it fits. @w: X86_W or 0. */
 static inline void x86_alu_ri(X86Asm *as, uint32_t w, unsigned group, int rm, int32_t imm)
 {
     if (imm == (int8_t)imm) {
-        x86_rr(as, X86_G1_I8 | w, (int)group, rm);
-        x86_put8(as, (uint8_t)imm);
+        as->p = x86_imm8(x86_op_rr(as->p, X86_G1_I8 | w, (int)group, rm), (uint8_t)imm);
     } else if (rm == X86_RAX) {
-        x86_put_opcode(as, group << 3 | 5 | w, 0, 0, 0, false);
-        x86_put32(as, (uint32_t)imm);
+        as->p = x86_imm32(x86_opcode(as->p, group << 3 | 5 | w, 0, 0, 0, false), (uint32_t)imm);
     } else {
-        x86_rr(as, X86_G1_I32 | w, (int)group, rm);
-        x86_put32(as, (uint32_t)imm);
+        as->p = x86_imm32(x86_op_rr(as->p, X86_G1_I32 | w, (int)group, rm), (uint32_t)imm);
     }
 }
 
 static inline void x86_alu_mi(X86Asm *as, uint32_t w, unsigned group, X86Mem m, int32_t imm)
 {
     if (imm == (int8_t)imm) {
-        x86_rm(as, X86_G1_I8 | w, (int)group, m);
-        x86_put8(as, (uint8_t)imm);
+        as->p = x86_imm8(x86_op_mem(as->p, X86_G1_I8 | w, (int)group, m), (uint8_t)imm);
     } else {
-        x86_rm(as, X86_G1_I32 | w, (int)group, m);
-        x86_put32(as, (uint32_t)imm);
+        as->p = x86_imm32(x86_op_mem(as->p, X86_G1_I32 | w, (int)group, m), (uint32_t)imm);
     }
 }
 
@@ -339,22 +359,21 @@ static inline void x86_shift_ri(X86Asm *as, uint32_t w, unsigned group, int rm, 
     if (count == 1) {
         x86_rr(as, X86_G2_1 | w, (int)group, rm);
     } else {
-        x86_rr(as, X86_G2_I8 | w, (int)group, rm);
-        x86_put8(as, count);
+        as->p = x86_imm8(x86_op_rr(as->p, X86_G2_I8 | w, (int)group, rm), count);
     }
 }
 
 /* mov reg, imm in the shortest form that leaves the flags alone. */
 static inline void x86_mov_ri(X86Asm *as, int reg, uint64_t imm)
 {
+    uint32_t op = 0xb8 | (uint32_t)(reg & 7);
+
     if (imm == (uint32_t)imm) {
-        x86_put_opcode(as, 0xb8 | (uint32_t)(reg & 7), 0, 0, reg, false);
-        x86_put32(as, (uint32_t)imm);
+        as->p = x86_imm32(x86_opcode(as->p, op, 0, 0, reg, false), (uint32_t)imm);
     } else if ((int64_t)imm == (int32_t)imm) {
-        x86_rr(as, X86_MOV_MI | X86_W, 0, reg);
-        x86_put32(as, (uint32_t)imm);
+        as->p = x86_imm32(x86_op_rr(as->p, X86_MOV_MI | X86_W, 0, reg), (uint32_t)imm);
     } else {
-        x86_put_opcode(as, 0xb8 | (uint32_t)(reg & 7) | X86_W, 0, 0, reg, false);
+        as->p = x86_opcode(as->p, op | X86_W, 0, 0, reg, false);
         x86_put64(as, imm);
     }
 }
@@ -369,33 +388,37 @@ static inline void x86_mov_rr(X86Asm *as, int to, int from)
 
 static inline void x86_bswap(X86Asm *as, uint32_t w, int reg)
 {
-    x86_put_opcode(as, 0xc8 | (uint32_t)(reg & 7) | X86_0F | w, 0, 0, reg, false);
+    as->p = x86_opcode(as->p, 0xc8 | (uint32_t)(reg & 7) | X86_0F | w, 0, 0, reg, false);
 }
 
 static inline void x86_push(X86Asm *as, int reg)
 {
-    x86_put_opcode(as, 0x50 | (uint32_t)(reg & 7), 0, 0, reg, false);
+    as->p = x86_opcode(as->p, 0x50 | (uint32_t)(reg & 7), 0, 0, reg, false);
 }
 
 static inline void x86_pop(X86Asm *as, int reg)
 {
-    x86_put_opcode(as, 0x58 | (uint32_t)(reg & 7), 0, 0, reg, false);
+    as->p = x86_opcode(as->p, 0x58 | (uint32_t)(reg & 7), 0, 0, reg, false);
 }
 
 /* jcc rel32 with an unset target; the address of the rel32. */
 static inline uint8_t *x86_jcc(X86Asm *as, unsigned cc)
 {
-    x86_put8(as, 0x0f);
-    x86_put8(as, 0x80 | cc);
-    x86_put32(as, 0);
-    return as->p - 4;
+    uint8_t *p = as->p;
+
+    p[0] = 0x0f;
+    p[1] = (uint8_t)(0x80 | cc);
+    as->p = x86_imm32(p + 2, 0);
+    return p + 2;
 }
 
 static inline uint8_t *x86_jmp(X86Asm *as)
 {
-    x86_put8(as, 0xe9);
-    x86_put32(as, 0);
-    return as->p - 4;
+    uint8_t *p = as->p;
+
+    p[0] = 0xe9;
+    as->p = x86_imm32(p + 1, 0);
+    return p + 1;
 }
 
 /* Short forms for jumps inside one operation; the address of the rel8. */

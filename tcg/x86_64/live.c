@@ -320,7 +320,7 @@ void x86_live(TcgCompiler *c)
         const IrInsn *in = &c->insns[i];
         X86Val *v = &c->vals[i];
 
-        if (removable[in->op] && !v->last) {
+        if (in->op == IR_INSN || in->op == IR_CONST || (removable[in->op] && !v->last)) {
             continue;
         }
         if (v->hint >= 0) {
