@@ -22,8 +22,8 @@ enum {
     HASH_SIZE = 1 << HASH_BITS,
     GRANULE = 16,
     CHUNK_SHIFT = 6,
-    POPULATE_STEP = 64 << 10,
-    META_STEP = 32 << 10,
+    AHEAD = 256 << 10, /* bytes that have memory before they are needed */
+    META_SLACK = 32 << 10,
     MAX_REVIVE = 8, /* dead blocks of one key that are looked at */
 };
 
@@ -53,6 +53,7 @@ static struct {
     uint64_t populated;            /* bytes from the start that have memory */
     uint8_t *meta;                 /* the arena */
     uint64_t meta_size, meta_used, meta_populated;
+    GCond wanted;     /* of the thread that gets memory */
     uint64_t *starts; /* bitmap of granules */
     Bucket hash[HASH_SIZE];
     CodeBlock *newest; /* of all of this generation, by CodeBlock.older */
@@ -117,13 +118,47 @@ static bool map_code(uint64_t size, GError **error)
     return true;
 }
 
+/* Whether less than AHEAD of @used bytes on have memory. */
+static bool is_short(uint64_t used, uint64_t populated, uint64_t size)
+{
+    return populated < size && populated < used + AHEAD;
+}
+
+/* Gets memory for what will be translated next. A page takes as long as translating five insns, and page faults still longer. Where the
+ * host's kernel does not know the advice, or translators are faster, page faults do it. */
+static void *populate(void *unused)
+{
+    g_mutex_lock(&cache.lock);
+    for (;;) {
+        if (is_short(cache.used, cache.populated, cache.rw ? cache.size : 0)) {
+            uint64_t at = cache.populated, more = MIN(AHEAD, cache.size - at);
+
+            g_mutex_unlock(&cache.lock);
+            madvise(cache.rw + at, more, MADV_POPULATE_WRITE);
+            madvise(cache.rx + at, more, MADV_POPULATE_READ);
+            g_mutex_lock(&cache.lock);
+            cache.populated += more;
+        } else if (is_short(cache.meta_used, cache.meta_populated, cache.meta_size)) {
+            uint64_t at = cache.meta_populated, more = MIN(AHEAD, cache.meta_size - at);
+
+            g_mutex_unlock(&cache.lock);
+            madvise(cache.meta + at, more, MADV_POPULATE_WRITE);
+            g_mutex_lock(&cache.lock);
+            cache.meta_populated += more;
+        } else {
+            g_cond_wait(&cache.wanted, &cache.lock);
+        }
+    }
+    return NULL;
+}
+
 bool code_cache_init(const TcgAbi *abi, uint64_t size, GError **error)
 {
     uint64_t max_pages = memory_max_ram() >> 12;
 
     cache.abi = abi;
     cache.size = size;
-    cache.meta_size = MAX(size, 4 * META_STEP);
+    cache.meta_size = MAX(size, 4 * META_SLACK);
     cache.meta = reserve(cache.meta_size);
     cache.page_flags = reserve(max_pages);
     cache.page_writer = reserve(max_pages * sizeof(uint64_t));
@@ -145,6 +180,7 @@ bool code_cache_init(const TcgAbi *abi, uint64_t size, GError **error)
     }
     cache.used = cache.reserved;
     memory_set_written_hook(code_page_written);
+    g_thread_unref(g_thread_new("code-memory", populate, NULL));
     return true;
 }
 
@@ -218,22 +254,17 @@ const TcgSite *code_block_site(const CodeBlock *block, uint64_t host_pc)
 
 /* ---- Making ---- */
 
-/* Memory for the next code, in steps: one page fault a page, in each of the two mappings, takes several times as long. */
-static void populate(uint64_t end)
+static void want_memory(void)
 {
-    uint64_t more = MIN(POPULATE_STEP, cache.size - cache.populated);
-
-    if (end > cache.populated && more) {
-        /* Where the host's kernel does not know these, page faults do it. */
-        madvise(cache.rw + cache.populated, more, MADV_POPULATE_WRITE);
-        madvise((void *)(cache.rx + cache.populated), more, MADV_POPULATE_READ);
-        cache.populated += more;
+    if (is_short(cache.used, cache.populated, cache.size) ||
+        is_short(cache.meta_used, cache.meta_populated, cache.meta_size)) {
+        g_cond_signal(&cache.wanted);
     }
 }
 
 static bool meta_has_room(uint64_t size)
 {
-    return cache.meta_size - cache.meta_used >= size + META_STEP; /* of which some is for links */
+    return cache.meta_size - cache.meta_used >= size + META_SLACK; /* for links */
 }
 
 /* Memory until the next flush, with what was there before. The caller asked for room. */
@@ -243,12 +274,6 @@ static void *meta_alloc(uint64_t size)
 
     cache.meta_used += (size + 7) & ~7ull;
     g_assert(cache.meta_used <= cache.meta_size);
-    if (cache.meta_used > cache.meta_populated) {
-        uint64_t more = MIN(META_STEP, cache.meta_size - cache.meta_populated);
-
-        madvise(cache.meta + cache.meta_populated, more, MADV_POPULATE_WRITE);
-        cache.meta_populated += more;
-    }
     return p;
 }
 
@@ -268,7 +293,6 @@ static const uint8_t *place_code(CodeBlock *block, const TcgCode *code)
 {
     uint64_t start = next_start();
 
-    populate(start + code->size);
     memcpy(cache.rw + start - sizeof(CodeBlock *), &block, sizeof(CodeBlock *));
     memcpy(cache.rw + start, code->code, code->size);
     __atomic_or_fetch(&cache.starts[start / GRANULE / 64], 1ull << (start / GRANULE % 64),
@@ -377,6 +401,7 @@ CodeBlock *code_cache_add(const CodeBlock *proto, const TcgCode *code, const uin
         memcpy(block->sites, code->sites, sites_size);
         block->bytes_hash = is_on_one_page(block) ? hash_bytes(block->key.phys, block->n_bytes) : 0;
     }
+    want_memory();
     block->older = cache.newest;
     cache.newest = block;
     cache.n_blocks++;
@@ -454,13 +479,11 @@ static void block_kill(CodeBlock *block)
     tcg_backend_kill_entry(cache.abi, writable(block));
 }
 
-CodeBlock *code_cache_revive(const BlockKey *key, uint32_t seq)
+static CodeBlock *revive(const BlockKey *key, uint32_t seq)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&cache.lock);
     CodeBlock **link = &cache.hash[key_hash(key)].dead, *block;
     unsigned tries = 0;
 
-    (void)locker;
     for (; (block = *link) != NULL && tries < MAX_REVIVE; link = &block->next_dead) {
         if (!key_equal(&block->key, key)) {
             continue;
@@ -477,6 +500,19 @@ CodeBlock *code_cache_revive(const BlockKey *key, uint32_t seq)
         tries++;
     }
     return NULL;
+}
+
+CodeBlock *code_cache_revive(const BlockKey *key, uint32_t seq)
+{
+    CodeBlock *block;
+
+    if (!__atomic_load_n(&cache.hash[key_hash(key)].dead, __ATOMIC_RELAXED)) {
+        return NULL; /* most often; it costs no lock */
+    }
+    g_mutex_lock(&cache.lock);
+    block = revive(key, seq);
+    g_mutex_unlock(&cache.lock);
+    return block;
 }
 
 uint64_t code_cache_generation(void)

@@ -46,7 +46,21 @@ typedef struct CodeReader {
 
 /* 2 bytes (little-endian) at @page_offset from the start of the block's page (even, 0-4096+). False: past the page, and either not
  * the first insn's tail or the next page is not executable; the translator ends the block before that insn. */
-bool code_reader_u16(CodeReader *reader, uint32_t page_offset, uint16_t *value);
+static inline bool code_reader_u16(CodeReader *reader, uint32_t page_offset, uint16_t *value)
+{
+    const uint8_t *p = reader->host + page_offset;
+
+    if (page_offset >= 4096) {
+        if (!reader->host2 || page_offset >= 8192) {
+            return false;
+        }
+        p = reader->host2 + (page_offset - 4096);
+    }
+    *value = (uint16_t)(p[0] | p[1] << 8);
+    reader->end = MAX(reader->end, page_offset + 2);
+    reader->chunks |= 1ull << (MIN(page_offset, 4095) >> 6);
+    return true;
+}
 
 typedef enum MemAccess { MEM_LOAD = 1, MEM_STORE = 2, MEM_FETCH = 4 } MemAccess;
 enum { MEM_PROT_R = 1, MEM_PROT_W = 2, MEM_PROT_X = 4 };
@@ -133,7 +147,8 @@ typedef struct CpuStats {
     uint64_t tlb_fills, io_accesses, slow_accesses, context_switches, context_recycles, flush_pages,
         flush_contexts;
     uint64_t lookups, jc_misses, links, revived, translations, translated_insns, translated_bytes,
-        timed_insns, timed_us; /* of the translations whose time was taken */
+        timed_insns; /* in translations whose time was taken */
+    int64_t timed_us;
     uint64_t exits[5]; /* by TcgExit */
     uint64_t guest_faults, interrupts, halts;
 } CpuStats;

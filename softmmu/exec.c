@@ -59,22 +59,6 @@ void exec_free_cpu(Cpu *cpu)
     g_clear_pointer(&cpu->translator, g_free);
 }
 
-bool code_reader_u16(CodeReader *reader, uint32_t page_offset, uint16_t *value)
-{
-    const uint8_t *p = reader->host + page_offset;
-
-    if (page_offset >= 4096) {
-        if (!reader->host2 || page_offset >= 8192) {
-            return false;
-        }
-        p = reader->host2 + (page_offset - 4096);
-    }
-    *value = (uint16_t)(p[0] | p[1] << 8);
-    reader->end = MAX(reader->end, page_offset + 2);
-    reader->chunks |= 1ull << (MIN(page_offset, 4095) >> 6);
-    return true;
-}
-
 /* ---- Translation ---- */
 
 static uint32_t block_cflags(const Cpu *cpu, uint64_t pc, bool single)
@@ -278,6 +262,7 @@ static CodeBlock *translate(Cpu *cpu, uint64_t pc, const BlockKey *key)
 {
     unsigned max_insns = key->cflags & IR_CF_ONE_INSN ? 1 : IR_MAX_GUEST_INSNS;
     bool timed = cpu->stats.translations % TIMED_SHARE == 0;
+    int64_t before = timed ? g_get_monotonic_time() : 0;
     int64_t begin = timed ? g_get_monotonic_time() : 0;
     CodeBlock *block = NULL;
 
@@ -315,7 +300,7 @@ static CodeBlock *translate(Cpu *cpu, uint64_t pc, const BlockKey *key)
     cpu->stats.translated_insns += block->n_insns;
     if (timed) {
         cpu->stats.timed_insns += block->n_insns;
-        cpu->stats.timed_us += (uint64_t)(g_get_monotonic_time() - begin);
+        cpu->stats.timed_us += g_get_monotonic_time() - begin - (begin - before);
     }
     return block;
 }

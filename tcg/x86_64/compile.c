@@ -57,6 +57,7 @@ TcgCompiler *tcg_compiler_new(const TcgAbi *abi)
     g_assert(abi->target->n_regs <= X86_MAX_REGS);
     c->abi = abi;
     c->code = g_malloc(X86_CODE_MAX + X86_OP_ROOM);
+    c->todo = g_new(uint16_t, IR_MAX_INSNS);
     c->vals = g_new(X86Val, IR_MAX_INSNS);
     c->in_slot = g_new(IrVal, abi->target->n_regs + 1);
     c->pin_of = g_new(int8_t, abi->target->n_regs + 1);
@@ -78,6 +79,7 @@ TcgCompiler *tcg_compiler_new(const TcgAbi *abi)
 void tcg_compiler_free(TcgCompiler *c)
 {
     g_free(c->code);
+    g_free(c->todo);
     g_free(c->vals);
     g_free(c->in_slot);
     g_free(c->pin_of);
@@ -198,23 +200,6 @@ static int emit(TcgCompiler *c, const IrInsn *in)
     g_assert_not_reached();
 }
 
-/* Whether operation @i needs code: not if nothing uses its result, or its user does its work. */
-static bool is_wanted(const TcgCompiler *c, unsigned i)
-{
-    static const bool optional[IR_N_OPS] = {
-#define OPTIONAL(name, text, n_args, result, flags) \
-    [IR_##name] = (result) == 1 && !((flags)&IR_F_SIDE),
-        IR_OPS(OPTIONAL)
-#undef OPTIONAL
-    };
-
-    if (c->insns[i].op == IR_SETREG) {
-        return !(c->vals[i].flags & X86_VAL_DROPPED);
-    }
-
-    return !optional[c->insns[i].op] || (c->vals[i].last && !(c->vals[i].flags & X86_VAL_FUSED));
-}
-
 static void begin(TcgCompiler *c, const IrBlock *ir)
 {
     c->ir = ir;
@@ -237,13 +222,10 @@ bool tcg_compiler_compile(TcgCompiler *c, const IrBlock *ir, TcgCode *out)
 
     begin(c, ir);
     x86_emit_head(c);
-    for (unsigned i = 0; i < ir->n; i++) {
-        const IrInsn *in = &ir->insns[i];
+    for (unsigned i = c->first_todo; i < IR_MAX_INSNS; i++) {
+        const IrInsn *in = &ir->insns[c->todo[i]];
 
-        if (!is_wanted(c, i)) {
-            continue;
-        }
-        c->at = i;
+        c->at = c->todo[i];
         if (!note(c, in)) {
             x86_finish(c, in, emit(c, in));
             if (c->failed || !x86_has_room(c)) {

@@ -291,7 +291,7 @@ static inline uint8_t *x86_imm32(uint8_t *p, uint32_t imm)
     return p + 4;
 }
 
-static inline uint8_t *x86_op_rr(uint8_t *p, uint32_t op, int reg, int rm)
+static inline uint8_t *x86_insn_rr(uint8_t *p, uint32_t op, int reg, int rm)
 {
     bool force = (op & X86_REG8 && reg >= X86_RSP && reg <= X86_RDI) ||
                  (op & X86_RM8 && rm >= X86_RSP && rm <= X86_RDI);
@@ -299,7 +299,7 @@ static inline uint8_t *x86_op_rr(uint8_t *p, uint32_t op, int reg, int rm)
     return x86_modrm_reg(x86_opcode(p, op, reg, 0, rm, force), reg, rm);
 }
 
-static inline uint8_t *x86_op_mem(uint8_t *p, uint32_t op, int reg, X86Mem m)
+static inline uint8_t *x86_insn_rm(uint8_t *p, uint32_t op, int reg, X86Mem m)
 {
     bool force = op & X86_REG8 && reg >= X86_RSP && reg <= X86_RDI;
 
@@ -312,12 +312,12 @@ static inline uint8_t *x86_op_mem(uint8_t *p, uint32_t op, int reg, X86Mem m)
 /* op reg, rm  (or op rm for groups, @reg being the group's number). */
 static inline void x86_rr(X86Asm *as, uint32_t op, int reg, int rm)
 {
-    as->p = x86_op_rr(as->p, op, reg, rm);
+    as->p = x86_insn_rr(as->p, op, reg, rm);
 }
 
 static inline void x86_rm(X86Asm *as, uint32_t op, int reg, X86Mem m)
 {
-    as->p = x86_op_mem(as->p, op, reg, m);
+    as->p = x86_insn_rm(as->p, op, reg, m);
 }
 
 static inline void x86_vex_rr(X86Asm *as, uint32_t op, int reg, int v, int rm)
@@ -336,20 +336,20 @@ static inline void x86_vex_rm(X86Asm *as, uint32_t op, int reg, int v, X86Mem m)
 static inline void x86_alu_ri(X86Asm *as, uint32_t w, unsigned group, int rm, int32_t imm)
 {
     if (imm == (int8_t)imm) {
-        as->p = x86_imm8(x86_op_rr(as->p, X86_G1_I8 | w, (int)group, rm), (uint8_t)imm);
+        as->p = x86_imm8(x86_insn_rr(as->p, X86_G1_I8 | w, (int)group, rm), (uint8_t)imm);
     } else if (rm == X86_RAX) {
         as->p = x86_imm32(x86_opcode(as->p, group << 3 | 5 | w, 0, 0, 0, false), (uint32_t)imm);
     } else {
-        as->p = x86_imm32(x86_op_rr(as->p, X86_G1_I32 | w, (int)group, rm), (uint32_t)imm);
+        as->p = x86_imm32(x86_insn_rr(as->p, X86_G1_I32 | w, (int)group, rm), (uint32_t)imm);
     }
 }
 
 static inline void x86_alu_mi(X86Asm *as, uint32_t w, unsigned group, X86Mem m, int32_t imm)
 {
     if (imm == (int8_t)imm) {
-        as->p = x86_imm8(x86_op_mem(as->p, X86_G1_I8 | w, (int)group, m), (uint8_t)imm);
+        as->p = x86_imm8(x86_insn_rm(as->p, X86_G1_I8 | w, (int)group, m), (uint8_t)imm);
     } else {
-        as->p = x86_imm32(x86_op_mem(as->p, X86_G1_I32 | w, (int)group, m), (uint32_t)imm);
+        as->p = x86_imm32(x86_insn_rm(as->p, X86_G1_I32 | w, (int)group, m), (uint32_t)imm);
     }
 }
 
@@ -359,7 +359,7 @@ static inline void x86_shift_ri(X86Asm *as, uint32_t w, unsigned group, int rm, 
     if (count == 1) {
         x86_rr(as, X86_G2_1 | w, (int)group, rm);
     } else {
-        as->p = x86_imm8(x86_op_rr(as->p, X86_G2_I8 | w, (int)group, rm), count);
+        as->p = x86_imm8(x86_insn_rr(as->p, X86_G2_I8 | w, (int)group, rm), count);
     }
 }
 
@@ -371,7 +371,7 @@ static inline void x86_mov_ri(X86Asm *as, int reg, uint64_t imm)
     if (imm == (uint32_t)imm) {
         as->p = x86_imm32(x86_opcode(as->p, op, 0, 0, reg, false), (uint32_t)imm);
     } else if ((int64_t)imm == (int32_t)imm) {
-        as->p = x86_imm32(x86_op_rr(as->p, X86_MOV_MI | X86_W, 0, reg), (uint32_t)imm);
+        as->p = x86_imm32(x86_insn_rr(as->p, X86_MOV_MI | X86_W, 0, reg), (uint32_t)imm);
     } else {
         as->p = x86_opcode(as->p, op | X86_W, 0, 0, reg, false);
         x86_put64(as, imm);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The backward pass: for each value its last use, whether its only user does its work (fusing), and which pinned host
- * register it should be computed in. Values without a use and setregs that are overwritten before anything can see them get no code, so
- * that a block compiles the same without ir_optimise(), which costs a third of what compiling does.
+ * The backward pass: for each value its last use, whether its only user does its work (fusing), and which pinned host register it
+ * should be computed in; and from that the list of operations that get code. Values without a use and setregs that are overwritten before
+ * anything can see them get none, so that a block compiles the same without ir_optimise(), which costs a third of what compiling does.
  *
  * Hints: "setreg P x" makes P's host register x's hint if nothing between x's definition and the setreg needs P's old value: no getreg
  * of P, no other setreg of P, nothing that may fault or leave (there the guest state must be exact). Older values that still live in
@@ -296,11 +296,14 @@ static void visit(Live *l, const IrInsn *in, unsigned at)
 
 void x86_live(TcgCompiler *c)
 {
-    static const uint8_t removable[IR_N_OPS] = {
-#define REMOVABLE(name, text, n_args, result, flags) \
-    [IR_##name] = (result) == 1 && !((flags)&IR_F_SIDE),
-        IR_OPS(REMOVABLE)
-#undef REMOVABLE
+    /* An operation gets code if its last use is at least this: if it has an effect, if anything uses it, or never (made where used). */
+    static const uint32_t needed_from[IR_N_OPS] = {
+#define NEEDED(name, text, n_args, result, flags)                      \
+    [IR_##name] = IR_##name == IR_CONST                   ? UINT32_MAX \
+                  : (result) == 1 && !((flags)&IR_F_SIDE) ? 1          \
+                                                          : 0,
+        IR_OPS(NEEDED)
+#undef NEEDED
     };
     static const X86Val fresh = {
         .reg_next = IR_NONE,
@@ -310,22 +313,26 @@ void x86_live(TcgCompiler *c)
         .spill = -1,
     };
     Live l = { .c = c, .vals = c->vals, .insns = c->insns };
+    uint16_t *todo = c->todo + IR_MAX_INSNS;
 
     see_registers(&l); /* of the block before: none of them is this one's */
 
     for (unsigned i = 0; i < c->ir->n; i++) {
-        c->vals[i] = fresh;
+        l.vals[i] = fresh;
     }
     for (unsigned i = c->ir->n; i-- > 0;) {
-        const IrInsn *in = &c->insns[i];
-        X86Val *v = &c->vals[i];
+        const IrInsn *in = &l.insns[i];
+        X86Val *v = &l.vals[i];
 
-        if (in->op == IR_INSN || in->op == IR_CONST || (removable[in->op] && !v->last)) {
+        if (v->last < needed_from[in->op]) {
             continue;
         }
         if (v->hint >= 0) {
             l.pending &= ~(1u << v->hint); /* reached its definition: the hint holds */
         }
         visit(&l, in, v->flags & X86_VAL_FUSED ? v->last : i);
+        todo[-1] = (uint16_t)i;
+        todo -= !(v->flags & (X86_VAL_FUSED | X86_VAL_DROPPED));
     }
+    c->first_todo = (unsigned)(todo - c->todo);
 }

@@ -206,8 +206,8 @@ static unsigned temp_number(int reg)
 
 unsigned x86_page_thunk(IrOp kind, int offset, int addend)
 {
-    return TCG_THUNK_OWN + (kind == IR_STORE ? N_PAIRS : 0) +
-           N_TEMPS * temp_number(offset) + temp_number(addend);
+    return TCG_THUNK_OWN + (kind == IR_STORE ? N_PAIRS : 0) + N_TEMPS * temp_number(offset) +
+           temp_number(addend);
 }
 
 /* Those where both registers are the same are never called. */

@@ -152,6 +152,10 @@ struct TcgCompiler {
     uint8_t *code; /* buffer: X86_CODE_MAX + room */
     uint32_t features;
 
+    /* The operations that get code, in order: from first_todo to the end (IR_MAX_INSNS). */
+    uint16_t *todo;
+    unsigned first_todo;
+
     /* Allocation. */
     X86Val *vals;
     unsigned at;                  /* index of the operation being emitted */
@@ -231,7 +235,7 @@ static inline IrVal x86_root(const TcgCompiler *c, IrVal v, int64_t *disp)
 
 /* ---- live.c ---- */
 
-/* Fills c->vals: last uses, fused values, hints. */
+/* Fills c->vals: last uses, fused values, hints; and c->todo. */
 void x86_live(TcgCompiler *c);
 
 /* ---- alloc.c ---- */

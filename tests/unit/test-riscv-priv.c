@@ -115,11 +115,6 @@ void *cpu_atomic_ptr(Cpu *cpu, uint64_t va, unsigned size, MemAccess access)
     return ram + ((fill.phys & ~4095ull) - RAM_BASE) + (va & 4095);
 }
 
-bool code_reader_u16(CodeReader *reader, uint32_t page_offset, uint16_t *value)
-{
-    return false;
-}
-
 const FlatView *memory_view(void)
 {
     return view;
