@@ -53,7 +53,8 @@ static struct {
     uint64_t populated;            /* bytes from the start that have memory */
     uint8_t *meta;                 /* the arena */
     uint64_t meta_size, meta_used, meta_populated;
-    GCond wanted;     /* of the thread that gets memory */
+    GCond wanted;     /* of the thread that gets memory ... */
+    bool waiting;     /* ... while it waits: a signal is a system call */
     uint64_t *starts; /* bitmap of granules */
     Bucket hash[HASH_SIZE];
     CodeBlock *newest; /* of all of this generation, by CodeBlock.older */
@@ -146,6 +147,7 @@ static void *populate(void *unused)
             g_mutex_lock(&cache.lock);
             cache.meta_populated += more;
         } else {
+            cache.waiting = true;
             g_cond_wait(&cache.wanted, &cache.lock);
         }
     }
@@ -256,8 +258,9 @@ const TcgSite *code_block_site(const CodeBlock *block, uint64_t host_pc)
 
 static void want_memory(void)
 {
-    if (is_short(cache.used, cache.populated, cache.size) ||
-        is_short(cache.meta_used, cache.meta_populated, cache.meta_size)) {
+    if (cache.waiting && (is_short(cache.used, cache.populated, cache.size) ||
+                          is_short(cache.meta_used, cache.meta_populated, cache.meta_size))) {
+        cache.waiting = false;
         g_cond_signal(&cache.wanted);
     }
 }
