@@ -205,9 +205,17 @@ static void free_back_end(BlockBackend *blk)
 
 /* Threads unless the ring is asked for: for files in the host's cache the kernel hands writes to a thread of its own, which is one thread to
  * wake more than the pool has. The ring may be refused (by a sandbox, or an old kernel). */
-static BlockEngine choose_engine(BlockAio aio)
+static BlockEngine choose_engine(const BlockOptions *options)
 {
-    return aio == BLOCK_AIO_URING && uring_is_there() ? BLOCK_ENGINE_URING : BLOCK_ENGINE_THREADS;
+    if (options->aio != BLOCK_AIO_URING) {
+        return BLOCK_ENGINE_THREADS;
+    }
+    if (!uring_is_there()) {
+        g_printerr("menura: %s: aio=io_uring: this host refuses it; using threads\n",
+                   options->file);
+        return BLOCK_ENGINE_THREADS;
+    }
+    return BLOCK_ENGINE_URING;
 }
 
 BlockBackend *block_open(const BlockOptions *options, GError **error)
@@ -225,7 +233,7 @@ BlockBackend *block_open(const BlockOptions *options, GError **error)
     blk->file = g_strdup(options->file);
     blk->readonly = options->readonly;
     blk->cache_unsafe = options->cache_unsafe;
-    blk->engine = choose_engine(options->aio);
+    blk->engine = choose_engine(options);
     if (!open_file(blk, options, error)) {
         free_back_end(blk);
         return NULL;

@@ -54,6 +54,7 @@ static struct {
     uint8_t *meta;                 /* the arena */
     uint64_t meta_size, meta_used, meta_populated;
     GCond wanted;     /* of the thread that gets memory ... */
+    bool tried;       /* to start it */
     bool waiting;     /* ... while it waits: a signal is a system call */
     uint64_t *starts; /* bitmap of granules */
     Bucket hash[HASH_SIZE];
@@ -182,7 +183,6 @@ bool code_cache_init(const TcgAbi *abi, uint64_t size, GError **error)
     }
     cache.used = cache.reserved;
     memory_set_written_hook(code_page_written);
-    g_thread_unref(g_thread_new("code-memory", populate, NULL));
     return true;
 }
 
@@ -256,8 +256,15 @@ const TcgSite *code_block_site(const CodeBlock *block, uint64_t host_pc)
 
 /* ---- Making ---- */
 
+/* The thread begins with the first block: -daemonize has its fork behind it then. */
 static void want_memory(void)
 {
+    if (!cache.tried) {
+        GThread *thread = g_thread_try_new("code-memory", populate, NULL, NULL);
+
+        cache.tried = true;
+        g_clear_pointer(&thread, g_thread_unref);
+    }
     if (cache.waiting && (is_short(cache.used, cache.populated, cache.size) ||
                           is_short(cache.meta_used, cache.meta_populated, cache.meta_size))) {
         cache.waiting = false;

@@ -596,6 +596,7 @@ static void test_ring_refused(void)
     if (!g_test_subprocess()) {
         g_test_trap_subprocess(NULL, 60 * G_USEC_PER_SEC, 0);
         g_test_trap_assert_passed();
+        g_test_trap_assert_stderr("*aio=io_uring: this host refuses it*");
         return;
     }
     refuse_ring();
