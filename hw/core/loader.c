@@ -16,7 +16,9 @@
 typedef struct Blob {
     char *name;
     uint64_t addr;
-    uint8_t *data;
+    uint8_t *data; /* NULL: in the file */
+    int fd;
+    struct timespec written; /* the file, when it was opened */
     size_t size;
     uint64_t zeroes;
 } Blob;
@@ -85,24 +87,51 @@ static bool read_all(int fd, LoaderFile *file, GError **error)
     return true;
 }
 
-LoaderFile *loader_file_read(const char *name, uint64_t max, GError **error)
+/* The opened file, or -1. */
+static int open_file(const char *name, uint64_t max, struct stat *st, GError **error)
 {
     int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    g_autoptr(LoaderFile) file = NULL;
-    struct stat st;
 
-    if (fd < 0 || fstat(fd, &st) < 0) {
+    if (fd < 0 || fstat(fd, st) < 0) {
         file_error(error, name, g_strerror(errno));
-    } else if (check_size(name, &st, max, error)) {
-        file = file_new(name, (size_t)st.st_size);
-        if (!read_all(fd, file, error)) {
-            g_clear_pointer(&file, loader_file_free);
-        }
+    } else if (check_size(name, st, max, error)) {
+        return fd;
     }
     if (fd >= 0) {
         close(fd);
     }
+    return -1;
+}
+
+static LoaderFile *read_file(const char *name, uint64_t max, uint64_t most, uint64_t *size,
+                             GError **error)
+{
+    g_autoptr(LoaderFile) file = NULL;
+    struct stat st;
+    int fd = open_file(name, max, &st, error);
+
+    if (fd < 0) {
+        return NULL;
+    }
+    *size = (uint64_t)st.st_size;
+    file = file_new(name, (size_t)MIN(*size, most));
+    if (!read_all(fd, file, error)) {
+        g_clear_pointer(&file, loader_file_free);
+    }
+    close(fd);
     return g_steal_pointer(&file);
+}
+
+LoaderFile *loader_file_read(const char *name, uint64_t max, GError **error)
+{
+    uint64_t size;
+
+    return read_file(name, max, UINT64_MAX, &size, error);
+}
+
+LoaderFile *loader_file_peek(const char *name, uint64_t max, uint64_t *size, GError **error)
+{
+    return read_file(name, max, 4096, size, error);
 }
 
 LoaderFile *loader_file_from(const char *name, const void *data, size_t size)
@@ -158,6 +187,9 @@ static void blob_free(void *data)
 {
     Blob *blob = data;
 
+    if (blob->fd >= 0) {
+        close(blob->fd);
+    }
     g_free(blob->name);
     g_free(blob->data);
     g_free(blob);
@@ -215,22 +247,78 @@ static bool check_place(const char *name, uint64_t addr, size_t size, uint64_t z
     return true;
 }
 
-bool loader_add_blob(const char *name, uint64_t addr, uint8_t *data, size_t size, uint64_t zeroes,
-                     GError **error)
+/* Keeps @blob, whose contents are taken over even if there is no place for it. */
+static bool add(Blob blob, const char *name, GError **error)
 {
-    Blob *blob;
+    Blob *b = g_memdup2(&blob, sizeof(blob));
 
+    b->name = g_strdup(name);
     if (!blobs) {
         blobs = g_ptr_array_new_with_free_func(blob_free);
     }
-    if (size + zeroes == 0 || !check_place(name, addr, size, zeroes, error)) {
-        g_free(data);
-        return size + zeroes == 0;
+    if (!check_place(name, b->addr, b->size, b->zeroes, error)) {
+        blob_free(b);
+        return false;
     }
-    blob = g_new(Blob, 1);
-    *blob = (Blob){ g_strdup(name), addr, data, size, zeroes };
-    g_ptr_array_add(blobs, blob);
+    g_ptr_array_add(blobs, b);
     return true;
+}
+
+bool loader_add_blob(const char *name, uint64_t addr, uint8_t *data, size_t size, uint64_t zeroes,
+                     GError **error)
+{
+    if (size + zeroes == 0) {
+        g_free(data);
+        return true;
+    }
+    return add((Blob){ .addr = addr, .data = data, .fd = -1, .size = size, .zeroes = zeroes }, name,
+               error);
+}
+
+bool loader_add_file(const char *name, uint64_t addr, size_t size, GError **error)
+{
+    struct stat st;
+    int fd = open_file(name, UINT64_MAX, &st, error);
+
+    if (fd < 0) {
+        return false;
+    }
+    return add((Blob){ .addr = addr, .fd = fd, .written = st.st_mtim, .size = size }, name, error);
+}
+
+static bool is_unchanged(const Blob *b)
+{
+    struct stat st;
+
+    return fstat(b->fd, &st) == 0 && st.st_mtim.tv_sec == b->written.tv_sec &&
+           st.st_mtim.tv_nsec == b->written.tv_nsec;
+}
+
+static void write_file(const Blob *b)
+{
+    uint64_t at = 0;
+
+    if (!is_unchanged(b)) {
+        g_printerr("menura: %s: was changed since the machine started, which now gets what it has "
+                   "become; start anew if it does not boot\n",
+                   b->name);
+    }
+    while (at < b->size) {
+        uint64_t n = b->size - at;
+        void *host = memory_map(b->addr + at, &n, true);
+        ssize_t got = host ? pread(b->fd, host, n, (off_t)at) : 0;
+
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got <= 0) {
+            g_printerr("menura: %s: cannot be read into the machine: %s\n", b->name,
+                       got < 0 ? g_strerror(errno) : "it became shorter");
+            return;
+        }
+        memory_written(host, (uint64_t)got);
+        at += (uint64_t)got;
+    }
 }
 
 static void write_zeroes(uint64_t addr, uint64_t len)
@@ -258,7 +346,11 @@ void loader_reset(void)
     for (unsigned i = 0; blobs && i < blobs->len; i++) {
         const Blob *b = g_ptr_array_index(blobs, i);
 
-        memory_write_rom(b->addr, b->data, b->size);
+        if (b->fd >= 0) {
+            write_file(b);
+        } else {
+            memory_write_rom(b->addr, b->data, b->size);
+        }
         write_zeroes(b->addr + b->size, b->zeroes);
     }
 }

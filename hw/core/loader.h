@@ -23,6 +23,8 @@ typedef struct LoaderFile {
 
 /* Reads the regular file @name of 1 to @max bytes. */
 LoaderFile *loader_file_read(const char *name, uint64_t max, GError **error);
+/* The first bytes of such a file, 4 KiB if it has them; its whole size in *@size. */
+LoaderFile *loader_file_peek(const char *name, uint64_t max, uint64_t *size, GError **error);
 /* A file of these bytes (tests); @data is copied. */
 LoaderFile *loader_file_from(const char *name, const void *data, size_t size);
 void loader_file_free(LoaderFile *file);
@@ -40,7 +42,10 @@ char *loader_find_data(const char *name, const char *const *dirs, const char *co
  * the error begins with @name (copied). */
 bool loader_add_blob(const char *name, uint64_t addr, uint8_t *data, size_t size, uint64_t zeroes,
                      GError **error);
-/* Writes all blobs into guest memory. */
+/* The same for the first @size bytes of the file @name, which are read at each reset, straight to where they belong: it stays open, and nothing
+ * of it in memory. Only to RAM. (Mapped, a file that is written meanwhile would change the running guest.) */
+bool loader_add_file(const char *name, uint64_t addr, size_t size, GError **error);
+/* Writes all blobs into guest memory; says so if a file cannot be read any more. */
 void loader_reset(void);
 /* Forgets all blobs (tests). */
 void loader_clear(void);

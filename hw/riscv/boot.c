@@ -224,11 +224,10 @@ static bool check_kernel_room(const RvBoot *boot, const LoaderFile *file, uint64
     return true;
 }
 
-/* An Image or a raw binary, to the aligned place behind the firmware. */
-static bool load_flat_kernel(RvBoot *boot, LoaderFile *file, GError **error)
+/* An Image or a raw binary of @size bytes, to the aligned place behind the firmware. @file may be only its beginning. */
+static bool load_flat_kernel(RvBoot *boot, LoaderFile *file, uint64_t size, GError **error)
 {
-    uint64_t need = file->size;
-    size_t size = file->size;
+    uint64_t need = size;
 
     boot->kernel_start = align_up(boot->firmware_end, kernel_align(boot));
     if (is_image(file)) {
@@ -247,21 +246,33 @@ static bool load_flat_kernel(RvBoot *boot, LoaderFile *file, GError **error)
     }
     boot->next = boot->kernel_start;
     boot->kernel_end = boot->kernel_start + need;
+    if (file->size < size) {
+        return loader_add_file(file->name, boot->kernel_start, size, error);
+    }
     return loader_add_blob(file->name, boot->kernel_start, g_steal_pointer(&file->data), size, 0,
                            error);
 }
 
 static bool load_kernel_file(RvBoot *boot, const char *path, GError **error)
 {
-    g_autoptr(LoaderFile) file = loader_file_read(path, boot->ram_size, error);
+    uint64_t size;
+    g_autoptr(LoaderFile) head = loader_file_peek(path, boot->ram_size, &size, error);
+    g_autoptr(LoaderFile) file = NULL;
     bool unwrapped;
     LoaderElf elf;
 
+    if (!head) {
+        return false;
+    }
+    if (is_image(head)) {
+        return load_flat_kernel(boot, head, size, error);
+    }
+    file = loader_file_read(path, boot->ram_size, error);
     if (!file || !loader_unwrap(file, boot->ram_size, &unwrapped, error)) {
         return false;
     }
     if (!loader_is_elf(file)) {
-        return load_flat_kernel(boot, file, error);
+        return load_flat_kernel(boot, file, file->size, error);
     }
     if (!loader_load_elf(file, EM_RISCV, boot->xlen,
                          align_up(boot->firmware_end, kernel_align(boot)), &elf, error)) {
@@ -294,20 +305,19 @@ bool rv_boot_kernel(RvBoot *boot, GError **error)
 bool rv_boot_initrd(RvBoot *boot, GError **error)
 {
     const char *path = boot->machine->config.initrd;
-    g_autoptr(LoaderFile) file = NULL;
+    g_autoptr(LoaderFile) head = NULL;
     uint64_t free_start = align_up(MAX(boot->kernel_end, boot->ram_base), PAGE), start;
     uint64_t room = boot->fdt_addr > free_start ? boot->fdt_addr - free_start : 0;
-    size_t size;
+    uint64_t size;
 
     if (!path) {
         return true;
     }
-    file = loader_file_read(path, UINT32_MAX, error);
-    if (!file) {
+    head = loader_file_peek(path, UINT32_MAX, &size, error);
+    if (!head) {
         g_prefix_error(error, "-initrd: ");
         return false;
     }
-    size = file->size;
     if (align_up(size, PAGE) > room) {
         g_autofree char *need = size_format(size), *have = size_format(room);
 
@@ -323,7 +333,7 @@ bool rv_boot_initrd(RvBoot *boot, GError **error)
     start = MIN(start, boot->fdt_addr - align_up(size, PAGE));
     boot->initrd_start = start;
     boot->initrd_end = start + size;
-    return loader_add_blob(path, start, g_steal_pointer(&file->data), size, 0, error);
+    return loader_add_file(path, start, size, error);
 }
 
 /* ---- Reset vector ---- */

@@ -331,6 +331,61 @@ static void test_image(void)
     rv_boot_clear(&boot);
 }
 
+static GString *said;
+
+static void note(const char *text)
+{
+    g_string_append(said, text);
+}
+
+static void check_ram(uint64_t addr, const GByteArray *bytes, size_t size)
+{
+    g_autofree uint8_t *mem = g_malloc(size);
+
+    memory_read(addr, mem, size);
+    g_assert_cmpmem(mem, size, bytes->data, size);
+}
+
+/* Each reset reads the file again, and says so if it is no longer what it was. */
+static void test_file(void)
+{
+    enum { SIZE = 3 * MIB + 5 };
+    g_autoptr(GByteArray) bytes = g_byte_array_new();
+    g_autofree char *path = NULL;
+    GPrintFunc old = g_set_printerr_handler(note);
+    uint64_t size;
+    LoaderFile *head;
+
+    loader_clear();
+    said = g_string_new(NULL);
+    for (unsigned i = 0; i < SIZE; i++) {
+        uint8_t byte = (uint8_t)(i * 7 + i / 4096);
+
+        g_byte_array_append(bytes, &byte, 1);
+    }
+    path = save("big", bytes);
+    head = loader_file_peek(path, SIZE, &size, NULL);
+    g_assert_cmpuint(size, ==, SIZE);
+    g_assert_cmpmem(head->data, head->size, bytes->data, 4096);
+    loader_file_free(head);
+    g_assert_true(loader_add_file(path, RAM_BASE + 123, SIZE, NULL));
+    g_assert_false(loader_add_file(path, RAM_BASE + MIB, SIZE, NULL)); /* overlaps */
+    loader_reset();
+    check_ram(RAM_BASE + 123, bytes, SIZE);
+    memory_write(RAM_BASE + 2 * MIB, "changed", 7);
+    loader_reset();
+    check_ram(RAM_BASE + 123, bytes, SIZE);
+    g_assert_cmpstr(said->str, ==, "");
+    g_assert_cmpint(truncate(path, MIB), ==, 0);
+    loader_reset();
+    check_ram(RAM_BASE + 123, bytes, SIZE);
+    g_assert_nonnull(strstr(said->str, "big: was changed"));
+    g_assert_nonnull(strstr(said->str, "big: cannot be read into the machine: it became shorter"));
+    g_string_free(said, TRUE);
+    g_set_printerr_handler(old);
+    loader_clear();
+}
+
 static void test_behind_firmware(void)
 {
     g_autoptr(GByteArray) image = make_image(MIB, MIB), firmware = make_image(300000, 0);
@@ -466,6 +521,7 @@ int main(int argc, char **argv)
     g_test_add_func("/loader/elf-pie", test_elf_pie);
     g_test_add_func("/loader/unwrap", test_unwrap);
     g_test_add_func("/loader/image", test_image);
+    g_test_add_func("/loader/file", test_file);
     g_test_add_func("/loader/behind-firmware", test_behind_firmware);
     g_test_add_func("/loader/refused", test_refused);
     g_test_add_func("/loader/mutation", test_mutation);
