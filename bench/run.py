@@ -90,27 +90,37 @@ def build(folder):
     return {"image": image, "initrd": initrd, "firmware": firmware, "start": start, "base": initramfs, "folder": folder}
 
 
+def peak_resident(pid):
+    """KiB, so far. What wait4() tells begins with what this process had when it forked."""
+    try:
+        with open(f"/proc/{pid}/status") as f:
+            return int(re.search(r"^VmHWM:\s*(\d+)", f.read(), re.M)[1])
+    except (OSError, TypeError):
+        return 0                                                  # it has ended
+
+
 def run(command):
     """Wall seconds, peak resident KiB and output of a whole process, and what went wrong (or None)."""
     begin = time.monotonic()
-    wrong = None
+    wrong, resident = None, 0
     with tempfile.TemporaryFile() as out:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
         while True:
-            pid, status, usage = os.wait4(process.pid, 0 if wrong else os.WNOHANG)
+            resident = max(resident, peak_resident(process.pid))
+            pid, status = os.waitpid(process.pid, 0 if wrong else os.WNOHANG)
             if pid:
                 break
             if time.monotonic() > begin + TIMEOUT:
                 process.kill()
                 wrong = f"no end after {TIMEOUT} s"
-            time.sleep(0.002)
+            time.sleep(0.004)
         process.returncode = os.waitstatus_to_exitcode(status)
         wall = time.monotonic() - begin
         out.seek(0)
         text = out.read().decode(errors="replace")
     if process.returncode and not wrong:
         wrong = f"exit status {process.returncode}"
-    return wall, usage.ru_maxrss, text, wrong
+    return wall, resident, text, wrong
 
 
 def guest_command(emulator, files, append, *more, harts=1):

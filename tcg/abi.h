@@ -45,8 +45,7 @@ typedef enum TcgFn {
     TCG_THUNK_LEAVE_LOOKUP,
     TCG_THUNK_ICOUNT, /* block head found icount_left < n_guest_insns */
     TCG_THUNK_DEAD,   /* the killed entry of a block */
-    TCG_THUNK_OWN,    /* the first of those that only the back end knows */
-    TCG_N_FNS = TCG_THUNK_OWN + 50
+    TCG_N_FNS
 } TcgFn;
 
 /* Offsets from the Cpu pointer unless said otherwise. */

@@ -273,7 +273,7 @@ void x86_emit_other_page(TcgCompiler *c, const X86Cold *cold)
 {
     const X86Miss *m = &cold->miss;
     uint32_t memop = m->memop_scale & ((1u << X86_MISS_SCALE_SHIFT) - 1);
-    IrOp kind = m->flags & X86_MISS_STORE ? IR_STORE : IR_LOAD;
+    uint32_t table = m->flags & X86_MISS_STORE ? c->abi->tlb_write : c->abi->tlb_read;
     int offset = m->offset_addend & 15, addend = m->offset_addend >> 4;
     X86Mem va = x86_mem(m->data_base >> 4, m->disp);
     uint8_t *miss;
@@ -283,8 +283,10 @@ void x86_emit_other_page(TcgCompiler *c, const X86Cold *cold)
         va.scale = (uint8_t)(m->memop_scale >> X86_MISS_SCALE_SHIFT);
     }
     x86_rm(&c->as, X86_LEA | X86_W, offset, va);
-    x86_call_fn(&c->as, c->abi, x86_page_thunk(kind, offset, addend));
+    emit_index(c, addend, offset);
+    x86_rm(&c->as, X86_SUB | X86_W, offset, x86_mem_index(X86_CTX, addend, 0, (int32_t)table));
     miss = emit_check(c, offset, 0, memop);
+    x86_rm(&c->as, X86_MOV | X86_W, addend, x86_mem_index(X86_CTX, addend, 0, (int32_t)table + 8));
     if (m->flags & X86_MISS_SCRATCH) {
         x86_mov_rr(&c->as, m->scratch_index & 15, offset);
     }

@@ -10,8 +10,6 @@
 
 static const int8_t callee_saved[] = { X86_RBX, X86_RBP, X86_R12, X86_R13, X86_R14, X86_R15 };
 static const int8_t temps[] = { X86_RAX, X86_RCX, X86_RDX, X86_RSI, X86_RDI };
-enum { N_TEMPS = G_N_ELEMENTS(temps), N_PAIRS = N_TEMPS * N_TEMPS };
-G_STATIC_ASSERT(TCG_THUNK_OWN + 2 * N_PAIRS <= TCG_N_FNS);
 
 typedef struct Thunks {
     const TcgAbi *abi;
@@ -198,34 +196,6 @@ static void make_call_state(Thunks *t, bool fp)
     end_call(t);
 }
 
-/* 0-4 */
-static unsigned temp_number(int reg)
-{
-    return (unsigned)(reg <= X86_RDX ? reg : reg - X86_RSI + 3);
-}
-
-unsigned x86_page_thunk(IrOp kind, int offset, int addend)
-{
-    return TCG_THUNK_OWN + (kind == IR_STORE ? N_PAIRS : 0) + N_TEMPS * temp_number(offset) +
-           temp_number(addend);
-}
-
-/* Those where both registers are the same are never called. */
-static void make_page(Thunks *t, unsigned number)
-{
-    int offset = temps[number % N_PAIRS / N_TEMPS], addend = temps[number % N_TEMPS];
-    uint32_t table = number >= N_PAIRS ? t->abi->tlb_write : t->abi->tlb_read;
-    X86Mem entry = x86_mem_index(X86_CTX, addend, 0, (int32_t)table);
-
-    x86_rr(&t->as, X86_MOV, addend, offset);
-    x86_shift_ri(&t->as, 0, X86_G2_SHR, addend, 8);
-    x86_alu_ri(&t->as, 0, X86_G1_AND, addend, (int32_t)(t->abi->tlb_mask << 4));
-    x86_rm(&t->as, X86_SUB | X86_W, offset, entry);
-    entry.disp += 8;
-    x86_rm(&t->as, X86_MOV | X86_W, addend, entry);
-    x86_put8(&t->as, 0xc3);
-}
-
 static void make_thunk(Thunks *t, TcgFn fn)
 {
     switch (fn) {
@@ -260,7 +230,6 @@ static void make_thunk(Thunks *t, TcgFn fn)
         make_leave(t, TCG_EXIT_DEAD, true);
         break;
     default:
-        make_page(t, fn - TCG_THUNK_OWN);
         break;
     }
 }

@@ -369,12 +369,6 @@ void x86_jmp_fn(X86Asm *as, const TcgAbi *abi, unsigned fn);
 /* Memory offset of a thunk argument. */
 uint32_t x86_arg(const TcgCompiler *c, unsigned n);
 
-/* ---- thunks.c ---- */
-
-/* The thunk that looks up an address for a load or a store (@kind) in the TLB: temporary @offset has the address, then address - tag of the
- * entry; temporary @addend then has the entry's addend, whether or not it is that of the address's page. */
-unsigned x86_page_thunk(IrOp kind, int offset, int addend);
-
 /* ---- miss.c ---- */
 
 /* Does the memory access whose call returns to @ret, with the host registers in Cpu.save (by number); changes these as the block
