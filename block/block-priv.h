@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Shared by the files of the block back ends: requests and registry (block.c), the engines (pool.c, uring.c) and completion (finish.c),
- * file access (raw.c), the file's lock (lock.c) and the throw-away overlay (overlay.c).
+ * file access (raw.c, file.c), the file's lock (lock.c) and the throw-away overlay (overlay.c).
  */
 #ifndef BLOCK_BLOCK_PRIV_H
 #define BLOCK_BLOCK_PRIV_H
 
 #include "block/block.h"
-
-enum { BLOCK_SECTOR = 512 };
+#include "block/node.h"
 
 typedef struct BlockOverlay BlockOverlay;
 
@@ -19,12 +18,11 @@ typedef struct RequestList {
 typedef enum BlockEngine { BLOCK_ENGINE_THREADS, BLOCK_ENGINE_URING, N_BLOCK_ENGINES } BlockEngine;
 
 struct BlockBackend {
-    char *id, *file, *user;
-    int fd;
+    char *id, *user;
+    BlockNode *node;
     BlockOverlay *overlay; /* NULL: no snapshot */
     bool readonly, cache_unsafe;
     BlockEngine engine;
-    uint64_t file_length, length;
     void (*batch_end)(void *opaque);
     void *batch_opaque;
     bool batch_open;    /* completions since the last batch_end; under the caller's lock */
@@ -37,6 +35,8 @@ struct BlockBackend {
 
 /* 0 or -errno. Any thread. */
 int block_carry_out(BlockRequest *req);
+/* The host's file, and where in it, that @req (no discard or zeroes) is all about; false: there is more to it. Does not wait. */
+bool block_find_file(const BlockRequest *req, int *fd, uint64_t *offset);
 /* Gives engines what waits for block_unplug(); the caller holds the lock. */
 void block_unplug_all(void);
 /* Calls the batch handlers of back ends that had completions; the caller holds the lock. */
@@ -66,18 +66,6 @@ void requests_began(BlockBackend *blk, unsigned n);
 /* Gives back all of @list, their results set. By an engine's thread, without locks. */
 void requests_finished(RequestList *list);
 
-/* A walk through a request's buffers. */
-typedef struct IovCursor {
-    const struct iovec *iov;
-    int n;
-    size_t skip; /* bytes of iov[0] that are done */
-} IovCursor;
-
-/* Puts the next at most @limit bytes into @out, @max entries at most; returns their number and the bytes in *@bytes. */
-int iov_window(const IovCursor *c, struct iovec *out, int max, uint64_t limit, uint64_t *bytes);
-void iov_advance(IovCursor *c, uint64_t bytes);
-void iov_zero(IovCursor *c, uint64_t bytes);
-
 /* ---- raw.c: all return 0 or -errno ---- */
 
 /* Opens @file and learns its size; directories and what else is no disk are refused. */
@@ -90,9 +78,15 @@ bool raw_read_at_hand(int fd, uint64_t offset, uint64_t bytes, const struct iove
 int raw_flush(int fd);
 /* Only a hint: a file system that cannot does nothing. */
 int raw_discard(int fd, uint64_t offset, uint64_t bytes);
-int raw_write_zeroes(int fd, uint64_t offset, uint64_t bytes);
-/* The name of another disk format that the file's first bytes belong to, or NULL. */
-const char *raw_probe_format(int fd);
+/* @unmap: may leave a hole. */
+int raw_write_zeroes(int fd, uint64_t offset, uint64_t bytes, bool unmap);
+/* Space for what is a hole now; or zeroes written. */
+int raw_allocate(int fd, uint64_t offset, uint64_t bytes);
+int raw_fill_zeroes(int fd, uint64_t offset, uint64_t bytes);
+
+/* ---- file.c ---- */
+
+extern const BlockDriver block_file_driver;
 
 /* ---- lock.c ---- */
 
@@ -101,10 +95,11 @@ bool file_lock(int fd, const char *file, bool readonly, GError **error);
 
 /* ---- overlay.c: copy on write over a file that stays as it is ---- */
 
-BlockOverlay *overlay_new(int base_fd, uint64_t length, GError **error);
+BlockOverlay *overlay_new(BlockNode *base, GError **error);
 void overlay_free(BlockOverlay *o);
-/* The file that holds all of [@offset, @offset + @bytes); -1: both do. */
-int overlay_file(const BlockOverlay *o, uint64_t offset, uint64_t bytes);
+/* As BlockDriver.direct. */
+bool overlay_direct(BlockOverlay *o, uint64_t offset, uint64_t bytes, bool write, int *fd,
+                    uint64_t *fd_offset);
 int overlay_read(BlockOverlay *o, uint64_t offset, uint64_t bytes, IovCursor *c);
 int overlay_write(BlockOverlay *o, uint64_t offset, uint64_t bytes, IovCursor *c);
 int overlay_write_zeroes(BlockOverlay *o, uint64_t offset, uint64_t bytes);

@@ -29,13 +29,13 @@ void block_set_synchronous(bool on)
 static int read_bytes(BlockBackend *blk, uint64_t offset, uint64_t bytes, IovCursor *c)
 {
     return blk->overlay ? overlay_read(blk->overlay, offset, bytes, c)
-                        : raw_read(blk->fd, offset, bytes, c);
+                        : node_read(blk->node, offset, bytes, c);
 }
 
 static int write_bytes(BlockBackend *blk, uint64_t offset, uint64_t bytes, IovCursor *c)
 {
     return blk->overlay ? overlay_write(blk->overlay, offset, bytes, c)
-                        : raw_write(blk->fd, offset, bytes, c);
+                        : node_write(blk->node, offset, bytes, c);
 }
 
 static bool keeps_nothing(const BlockBackend *blk)
@@ -54,12 +54,12 @@ int block_carry_out(BlockRequest *req)
     case BLOCK_WRITE:
         return write_bytes(blk, req->offset, req->bytes, &c);
     case BLOCK_FLUSH:
-        return keeps_nothing(blk) ? 0 : raw_flush(blk->fd);
+        return keeps_nothing(blk) ? 0 : node_flush(blk->node);
     case BLOCK_DISCARD:
-        return blk->overlay ? 0 : raw_discard(blk->fd, req->offset, req->bytes);
+        return blk->overlay ? 0 : node_discard(blk->node, req->offset, req->bytes);
     case BLOCK_WRITE_ZEROES:
         return blk->overlay ? overlay_write_zeroes(blk->overlay, req->offset, req->bytes)
-                            : raw_write_zeroes(blk->fd, req->offset, req->bytes);
+                            : node_write_zeroes(blk->node, req->offset, req->bytes, true);
     }
     g_assert_not_reached();
 }
@@ -72,23 +72,37 @@ static int check_range(const BlockBackend *blk, BlockOp op, uint64_t offset, uin
     if (op != BLOCK_READ && blk->readonly) {
         return -EROFS;
     }
-    return offset > blk->length || bytes > blk->length - offset ? -EINVAL : 0;
+    return offset > blk->node->length || bytes > blk->node->length - offset ? -EINVAL : 0;
+}
+
+bool block_find_file(const BlockRequest *req, int *fd, uint64_t *offset)
+{
+    BlockNode *node = req->blk->node;
+    bool write = req->op == BLOCK_WRITE;
+
+    if (req->op == BLOCK_FLUSH) {
+        return !node->driver->flush &&
+               block_file_driver.direct(node->file, 0, 0, false, fd, offset);
+    }
+    if (req->blk->overlay) {
+        return overlay_direct(req->blk->overlay, req->offset, req->bytes, write, fd, offset);
+    }
+    return node->driver->direct &&
+           node->driver->direct(node, req->offset, req->bytes, write, fd, offset);
 }
 
 /* Carries @req out at once if that takes no waiting. */
 static bool carry_out_at_hand(BlockBackend *blk, BlockRequest *req)
 {
-    int fd = blk->fd;
+    uint64_t offset;
+    int fd;
 
     req->result = check_range(blk, req->op, req->offset, req->bytes);
     if (req->result || req->op == BLOCK_FLUSH || !req->bytes) {
         return req->result || req->op != BLOCK_FLUSH || keeps_nothing(blk);
     }
-    if (blk->overlay && req->op == BLOCK_READ) {
-        fd = overlay_file(blk->overlay, req->offset, req->bytes);
-    }
-    return req->op == BLOCK_READ &&
-           raw_read_at_hand(fd, req->offset, req->bytes, req->iov, req->n_iov);
+    return req->op == BLOCK_READ && block_find_file(req, &fd, &offset) &&
+           raw_read_at_hand(fd, offset, req->bytes, req->iov, req->n_iov);
 }
 
 /* ---- Submission ---- */
@@ -151,38 +165,22 @@ void block_submit(BlockBackend *blk, BlockRequest *req)
 
 /* ---- Opening ---- */
 
-static bool check_format(const BlockBackend *blk, const char *format, GError **error)
+static bool open_node(BlockBackend *blk, const BlockOptions *options, GError **error)
 {
-    const char *found = format ? NULL : raw_probe_format(blk->fd);
+    NodeOptions node = {
+        .file = options->file,
+        .format = options->format,
+        .readonly = options->readonly || options->snapshot,
+    };
 
-    if (found) {
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
-                    "%s: is a %s image, a format that is not supported yet; format=raw uses its "
-                    "bytes as they are",
-                    blk->file, found);
+    blk->node = node_open(&node, error);
+    if (!blk->node) {
         return false;
     }
-    return true;
-}
-
-static bool open_file(BlockBackend *blk, const BlockOptions *options, GError **error)
-{
-    bool readonly = options->readonly || options->snapshot;
-
-    blk->fd = raw_open(blk->file, readonly, &blk->file_length, error);
-    if (blk->fd < 0 || !file_lock(blk->fd, blk->file, readonly, error) ||
-        !check_format(blk, options->format, error)) {
-        return false;
-    }
-    if (blk->file_length > INT64_MAX - BLOCK_SECTOR) {
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s: is too large", blk->file);
-        return false;
-    }
-    blk->length = (blk->file_length + BLOCK_SECTOR - 1) / BLOCK_SECTOR * BLOCK_SECTOR;
     if (options->snapshot && !options->readonly) {
-        blk->overlay = overlay_new(blk->fd, blk->length, error);
+        blk->overlay = overlay_new(blk->node, error);
         if (!blk->overlay) {
-            g_prefix_error(error, "%s: ", blk->file);
+            g_prefix_error(error, "%s: ", options->file);
             return false;
         }
     }
@@ -194,11 +192,8 @@ static void free_back_end(BlockBackend *blk)
     if (blk->overlay) {
         overlay_free(blk->overlay);
     }
-    if (blk->fd >= 0) {
-        close(blk->fd);
-    }
+    node_close(blk->node);
     g_free(blk->id);
-    g_free(blk->file);
     g_free(blk->user);
     g_free(blk);
 }
@@ -222,19 +217,12 @@ BlockBackend *block_open(const BlockOptions *options, GError **error)
 {
     BlockBackend *blk;
 
-    if (options->format && strcmp(options->format, "raw") != 0) {
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
-                    "%s: format=%s: not supported yet (only raw is)", options->file,
-                    options->format);
-        return NULL;
-    }
     blk = g_new0(BlockBackend, 1);
     blk->id = g_strdup(options->id);
-    blk->file = g_strdup(options->file);
     blk->readonly = options->readonly;
     blk->cache_unsafe = options->cache_unsafe;
     blk->engine = choose_engine(options);
-    if (!open_file(blk, options, error)) {
+    if (!open_node(blk, options, error)) {
         free_back_end(blk);
         return NULL;
     }
@@ -264,7 +252,7 @@ void block_close_all(void)
 
         block_drain(blk);
         if (!keeps_nothing(blk)) {
-            raw_flush(blk->fd);
+            node_flush(blk->node);
         }
     }
     while (back_ends && back_ends->len) {
@@ -276,12 +264,12 @@ void block_close_all(void)
 
 uint64_t block_length(const BlockBackend *blk)
 {
-    return blk->length;
+    return blk->node->length;
 }
 
 uint64_t block_file_length(const BlockBackend *blk)
 {
-    return blk->file_length;
+    return blk->node->exact_length ? blk->node->exact_length : blk->node->length;
 }
 
 bool block_is_readonly(const BlockBackend *blk)
@@ -291,7 +279,7 @@ bool block_is_readonly(const BlockBackend *blk)
 
 const char *block_file(const BlockBackend *blk)
 {
-    return blk->file;
+    return blk->node->name;
 }
 
 bool block_claim(BlockBackend *blk, const char *user, GError **error)
@@ -331,7 +319,7 @@ static bool access_now(BlockBackend *blk, BlockOp op, uint64_t offset, void *buf
     err = err ? err : block_carry_out(&req);
     if (err) {
         g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(-err), "%s: cannot %s: %s",
-                    blk->file, op == BLOCK_READ ? "read" : "write", g_strerror(-err));
+                    blk->node->name, op == BLOCK_READ ? "read" : "write", g_strerror(-err));
     }
     return err == 0;
 }
@@ -354,11 +342,11 @@ void block_info(GString *out)
 
     for (unsigned i = 0; back_ends && i < back_ends->len; i++) {
         const BlockBackend *blk = g_ptr_array_index(back_ends, i);
-        g_autofree char *size = size_format(blk->length);
+        g_autofree char *size = size_format(blk->node->length);
 
-        g_string_append_printf(out, "%s: %s (raw%s%s), %s, aio=%s, used by %s\n", blk->id,
-                               blk->file, blk->readonly ? ", read-only" : "",
-                               blk->overlay ? ", snapshot" : "", size, names[blk->engine],
-                               blk->user ? blk->user : "nobody");
+        g_string_append_printf(out, "%s: %s (%s%s%s), %s, aio=%s, used by %s\n", blk->id,
+                               blk->node->name, blk->node->driver->name,
+                               blk->readonly ? ", read-only" : "", blk->overlay ? ", snapshot" : "",
+                               size, names[blk->engine], blk->user ? blk->user : "nobody");
     }
 }

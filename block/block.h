@@ -23,7 +23,7 @@ typedef enum BlockAio { BLOCK_AIO_DEFAULT, BLOCK_AIO_THREADS, BLOCK_AIO_URING } 
 typedef struct BlockOptions {
     const char *id;
     const char *file;
-    const char *format; /* "raw" or NULL: raw */
+    const char *format; /* of node.h; NULL: found by the first bytes */
     bool readonly;
     bool
         snapshot; /* writes go to a temporary overlay that is thrown away; the file is opened read-only */

@@ -14,8 +14,8 @@
 enum { CLUSTER = 64 * 1024 };
 
 struct BlockOverlay {
-    int base, fd;
-    uint64_t length;
+    BlockNode *base;
+    int fd;
     GMutex lock;    /* clusters come into being */
     uint64_t own[]; /* bitmap, atomic: the overlay holds the cluster */
 };
@@ -36,9 +36,9 @@ static int open_temporary(const char *folder)
     return fd;
 }
 
-BlockOverlay *overlay_new(int base_fd, uint64_t length, GError **error)
+BlockOverlay *overlay_new(BlockNode *base, GError **error)
 {
-    uint64_t clusters = (length + CLUSTER - 1) / CLUSTER;
+    uint64_t clusters = (base->length + CLUSTER - 1) / CLUSTER;
     BlockOverlay *o = g_try_malloc0(sizeof(*o) + (clusters + 63) / 64 * 8);
     int fd = -1;
 
@@ -52,9 +52,8 @@ BlockOverlay *overlay_new(int base_fd, uint64_t length, GError **error)
         g_free(o);
         return NULL;
     }
-    o->base = base_fd;
+    o->base = base;
     o->fd = fd;
-    o->length = length;
     g_mutex_init(&o->lock);
     return o;
 }
@@ -88,12 +87,22 @@ static uint64_t run_length(const BlockOverlay *o, uint64_t offset, uint64_t byte
     return MIN(len, bytes);
 }
 
-int overlay_file(const BlockOverlay *o, uint64_t offset, uint64_t bytes)
+bool overlay_direct(BlockOverlay *o, uint64_t offset, uint64_t bytes, bool write, int *fd,
+                    uint64_t *fd_offset)
 {
+    const BlockDriver *base = o->base->driver;
     bool own;
-    uint64_t len = run_length(o, offset, bytes, &own);
 
-    return len < bytes ? -1 : own ? o->fd : o->base;
+    if (run_length(o, offset, bytes, &own) < bytes) {
+        return false;
+    }
+    if (own) {
+        *fd = o->fd;
+        *fd_offset = offset;
+        return true;
+    }
+    /* A cluster's first write is more than a write. */
+    return !write && base->direct && base->direct(o->base, offset, bytes, false, fd, fd_offset);
 }
 
 int overlay_read(BlockOverlay *o, uint64_t offset, uint64_t bytes, IovCursor *c)
@@ -104,7 +113,7 @@ int overlay_read(BlockOverlay *o, uint64_t offset, uint64_t bytes, IovCursor *c)
         bool own;
         uint64_t len = run_length(o, offset, bytes, &own);
 
-        err = raw_read(own ? o->fd : o->base, offset, len, c);
+        err = own ? raw_read(o->fd, offset, len, c) : node_read(o->base, offset, len, c);
         offset += len;
         bytes -= len;
     }
@@ -125,19 +134,19 @@ static int copy_part(BlockOverlay *o, uint64_t start, uint64_t end)
     buf = g_malloc(end - start);
     iov.iov_base = buf;
     in = out = (IovCursor){ &iov, 1, 0 };
-    err = raw_read(o->base, start, end - start, &in);
+    err = node_read(o->base, start, end - start, &in);
     return err ? err : raw_write(o->fd, start, end - start, &out);
 }
 
 /* A write within one cluster; @c NULL: of zeroes. */
 static int write_data(BlockOverlay *o, uint64_t offset, uint64_t len, IovCursor *c)
 {
-    return c ? raw_write(o->fd, offset, len, c) : raw_write_zeroes(o->fd, offset, len);
+    return c ? raw_write(o->fd, offset, len, c) : raw_write_zeroes(o->fd, offset, len, true);
 }
 
 static int write_new_cluster(BlockOverlay *o, uint64_t offset, uint64_t len, IovCursor *c)
 {
-    uint64_t start = offset - offset % CLUSTER, end = MIN(start + CLUSTER, o->length);
+    uint64_t start = offset - offset % CLUSTER, end = MIN(start + CLUSTER, o->base->length);
     int err = copy_part(o, start, offset);
 
     err = err ? err : copy_part(o, offset + len, end);

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { WINDOW = 64, ZEROES = 64 * 1024, AT_HAND_MAX = 256 * 1024 };
+enum { WINDOW = 64, ZEROES = 1024 * 1024, AT_HAND_MAX = 256 * 1024 };
 
 /* ---- Buffers ---- */
 
@@ -49,6 +49,32 @@ void iov_advance(IovCursor *c, uint64_t bytes)
         c->skip = 0;
         c->iov++;
         c->n--;
+    }
+}
+
+void iov_copy_in(IovCursor *c, const void *buf, uint64_t bytes)
+{
+    struct iovec piece;
+    uint64_t len;
+
+    while (bytes && iov_window(c, &piece, 1, bytes, &len)) {
+        memcpy(piece.iov_base, buf, len);
+        iov_advance(c, len);
+        buf = (const char *)buf + len;
+        bytes -= len;
+    }
+}
+
+void iov_copy_out(IovCursor *c, void *buf, uint64_t bytes)
+{
+    struct iovec piece;
+    uint64_t len;
+
+    while (bytes && iov_window(c, &piece, 1, bytes, &len)) {
+        memcpy(buf, piece.iov_base, len);
+        iov_advance(c, len);
+        buf = (char *)buf + len;
+        bytes -= len;
     }
 }
 
@@ -115,35 +141,6 @@ int raw_open(const char *file, bool readonly, uint64_t *length, GError **error)
         return -1;
     }
     return fd;
-}
-
-const char *raw_probe_format(int fd)
-{
-    static const struct {
-        unsigned at, len;
-        const char *magic, *name;
-    } formats[] = {
-        { 0, 4, "QFI\xfb", "qcow2" },
-        { 0, 4, "QED", "qed" },
-        { 0, 4, "KDMV", "vmdk" },
-        { 0, 4, "COWD", "vmdk" },
-        { 0, 21, "# Disk DescriptorFile", "vmdk" },
-        { 0, 8, "conectix", "vpc" },
-        { 0, 8, "vhdxfile", "vhdx" },
-        { 64, 4, "\x7f\x10\xda\xbe", "vdi" },
-        { 0, 16, "WithoutFreeSpace", "parallels" },
-    };
-    char head[128] = { 0 };
-
-    if (pread(fd, head, sizeof(head), 0) < 0) {
-        return NULL; /* whoever reads next says what is wrong */
-    }
-    for (unsigned i = 0; i < G_N_ELEMENTS(formats); i++) {
-        if (!memcmp(head + formats[i].at, formats[i].magic, formats[i].len)) {
-            return formats[i].name;
-        }
-    }
-    return NULL;
 }
 
 /* ---- Access ---- */
@@ -227,16 +224,16 @@ int raw_discard(int fd, uint64_t offset, uint64_t bytes)
     return err == -EIO ? err : 0;
 }
 
-int raw_write_zeroes(int fd, uint64_t offset, uint64_t bytes)
+int raw_allocate(int fd, uint64_t offset, uint64_t bytes)
 {
-    g_autofree char *zeroes = NULL;
+    return allocate(fd, 0, offset, bytes);
+}
+
+int raw_fill_zeroes(int fd, uint64_t offset, uint64_t bytes)
+{
+    g_autofree char *zeroes = g_malloc0(MIN(bytes, ZEROES));
     int err = 0;
 
-    if (allocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, bytes) == 0 ||
-        allocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, offset, bytes) == 0) {
-        return 0;
-    }
-    zeroes = g_malloc0(ZEROES);
     while (bytes && !err) {
         struct iovec iov = { zeroes, MIN(bytes, ZEROES) };
         IovCursor c = { &iov, 1, 0 };
@@ -246,4 +243,15 @@ int raw_write_zeroes(int fd, uint64_t offset, uint64_t bytes)
         bytes -= iov.iov_len;
     }
     return err;
+}
+
+int raw_write_zeroes(int fd, uint64_t offset, uint64_t bytes, bool unmap)
+{
+    int hole = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+
+    if ((unmap && allocate(fd, hole, offset, bytes) == 0) ||
+        allocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, offset, bytes) == 0) {
+        return 0;
+    }
+    return raw_fill_zeroes(fd, offset, bytes);
 }

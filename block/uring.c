@@ -77,23 +77,10 @@ static gpointer reap(gpointer data)
 
 /* ---- Submission ---- */
 
-/* The file that all of a read or write lies in, or -1. A cluster's first write is more than a write. */
-static int find_file(const BlockRequest *req)
-{
-    const BlockBackend *blk = req->blk;
-    int fd;
-
-    if (!blk->overlay) {
-        return blk->fd;
-    }
-    fd = overlay_file(blk->overlay, req->offset, req->bytes);
-    return req->op == BLOCK_WRITE && fd == blk->fd ? -1 : fd;
-}
-
-static bool fits(const BlockRequest *req, int fd)
+static bool fits(const BlockRequest *req)
 {
     return req->op == BLOCK_FLUSH || ((req->op == BLOCK_READ || req->op == BLOCK_WRITE) &&
-                                      fd >= 0 && req->n_iov <= IOV_MAX && req->bytes <= MAX_BYTES);
+                                      req->n_iov <= IOV_MAX && req->bytes <= MAX_BYTES);
 }
 
 /* The kernel lacks memory for a moment if it does not take all. */
@@ -117,17 +104,17 @@ static struct io_uring_sqe *next_entry(void)
     return sqe;
 }
 
-static void prepare(struct io_uring_sqe *sqe, BlockRequest *req, int fd)
+static void prepare(struct io_uring_sqe *sqe, BlockRequest *req, int fd, uint64_t offset)
 {
     switch (req->op) {
     case BLOCK_READ:
-        io_uring_prep_readv(sqe, fd, req->iov, (unsigned)req->n_iov, req->offset);
+        io_uring_prep_readv(sqe, fd, req->iov, (unsigned)req->n_iov, offset);
         break;
     case BLOCK_WRITE:
-        io_uring_prep_writev(sqe, fd, req->iov, (unsigned)req->n_iov, req->offset);
+        io_uring_prep_writev(sqe, fd, req->iov, (unsigned)req->n_iov, offset);
         break;
     default:
-        io_uring_prep_fsync(sqe, req->blk->fd, IORING_FSYNC_DATASYNC);
+        io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
         break;
     }
     io_uring_sqe_set_data(sqe, req);
@@ -135,16 +122,18 @@ static void prepare(struct io_uring_sqe *sqe, BlockRequest *req, int fd)
 
 static bool enqueue(BlockRequest *req)
 {
-    int fd = req->op == BLOCK_READ || req->op == BLOCK_WRITE ? find_file(req) : -1;
     struct io_uring_sqe *sqe;
+    uint64_t offset;
+    int fd;
 
-    if (!fits(req, fd) || __atomic_load_n(&uring.in_flight, __ATOMIC_ACQUIRE) >= CQ_ENTRIES) {
+    if (!fits(req) || !block_find_file(req, &fd, &offset) ||
+        __atomic_load_n(&uring.in_flight, __ATOMIC_ACQUIRE) >= CQ_ENTRIES) {
         return false;
     }
     sqe = next_entry();
     if (sqe) {
         __atomic_fetch_add(&uring.in_flight, 1, __ATOMIC_RELAXED);
-        prepare(sqe, req, fd);
+        prepare(sqe, req, fd, offset);
     }
     return sqe != NULL;
 }

@@ -26,7 +26,7 @@ ALLOWED = {
     "hw": ["softmmu", "util", *BACK_ENDS],
     "hw/core": ["softmmu", "util", *BACK_ENDS],
     "hw/riscv": ["hw", "target", "target/riscv", "softmmu", "util", *BACK_ENDS],
-    "block": ["util"], "net": ["util"], "chardev": ["util"], "ui": ["util"],
+    "block": ["util"], "block/formats": ["block", "util"], "net": ["util"], "chardev": ["util"], "ui": ["util"],
     "monitor": ["softmmu", "hw/core", "util", "chardev", "block"],
     "gdbstub": ["softmmu", "hw/core", "util", "chardev"],
 }

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The protocol "file": a regular file or block device of the host, locked against a second writer.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "block/block-priv.h"
+
+typedef struct FileNode {
+    int fd;
+    bool is_device;
+} FileNode;
+
+static int fd_of(const BlockNode *node)
+{
+    return ((const FileNode *)node->priv)->fd;
+}
+
+static bool file_open(BlockNode *node, const NodeOptions *options, GError **error)
+{
+    uint64_t length;
+    int fd = raw_open(node->name, options->readonly, &length, error);
+    FileNode *f;
+    struct stat st;
+
+    if (fd < 0) {
+        return false;
+    }
+    if ((!options->share && !file_lock(fd, node->name, options->readonly, error)) ||
+        (length > NODE_MAX_LENGTH && !node_fail(node, error, "is too large"))) {
+        close(fd);
+        return false;
+    }
+    f = g_new0(FileNode, 1);
+    f->fd = fd;
+    f->is_device = fstat(fd, &st) == 0 && S_ISBLK(st.st_mode);
+    node->priv = f;
+    node->length = length;
+    return true;
+}
+
+static int file_close(BlockNode *node)
+{
+    int fd = fd_of(node);
+
+    g_free(node->priv);
+    return close(fd) < 0 && errno != EINTR ? -errno : 0;
+}
+
+static int file_read(BlockNode *node, uint64_t offset, uint64_t bytes, IovCursor *c)
+{
+    return raw_read(fd_of(node), offset, bytes, c);
+}
+
+/* Writers of one file at a time are many; the length only grows. */
+static void grow_to(BlockNode *node, uint64_t end)
+{
+    uint64_t length = __atomic_load_n(&node->length, __ATOMIC_RELAXED);
+
+    while (length < end && !__atomic_compare_exchange_n(&node->length, &length, end, true,
+                                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}
+}
+
+static int file_write(BlockNode *node, uint64_t offset, uint64_t bytes, IovCursor *c)
+{
+    int err;
+
+    if (offset > NODE_MAX_LENGTH || bytes > NODE_MAX_LENGTH - offset) {
+        return -EFBIG;
+    }
+    err = raw_write(fd_of(node), offset, bytes, c);
+    if (!err) {
+        grow_to(node, offset + bytes);
+    }
+    return err;
+}
+
+static int file_write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes, bool unmap)
+{
+    uint64_t length = __atomic_load_n(&node->length, __ATOMIC_RELAXED);
+    uint64_t end = offset + bytes;
+    int err = 0;
+
+    if (offset > NODE_MAX_LENGTH || bytes > NODE_MAX_LENGTH - offset) {
+        return -EFBIG;
+    }
+    if (end > length) { /* what is behind the end is a hole already */
+        if (ftruncate(fd_of(node), (off_t)end) < 0) {
+            return -errno;
+        }
+        grow_to(node, end);
+        bytes = offset < length ? length - offset : 0;
+    }
+    if (bytes) {
+        err = raw_write_zeroes(fd_of(node), offset, bytes, unmap);
+    }
+    return err;
+}
+
+static int file_discard(BlockNode *node, uint64_t offset, uint64_t bytes)
+{
+    return raw_discard(fd_of(node), offset, bytes);
+}
+
+static int file_flush(BlockNode *node)
+{
+    return raw_flush(fd_of(node));
+}
+
+static int file_status(BlockNode *node, uint64_t offset, uint64_t bytes, NodeStatus *status)
+{
+    int fd = fd_of(node);
+    off_t data = lseek(fd, (off_t)offset, SEEK_DATA), hole;
+
+    status->flags = NODE_DATA | NODE_ALLOCATED | NODE_MAPPED;
+    status->map = offset;
+    if (data < 0 && errno == ENXIO) { /* nothing but a hole up to the end */
+        status->flags = NODE_ZERO | NODE_ALLOCATED | NODE_MAPPED;
+    } else if (data > (off_t)offset) {
+        status->flags = NODE_ZERO | NODE_ALLOCATED | NODE_MAPPED;
+        status->bytes = MIN(bytes, (uint64_t)data - offset);
+    } else if (data == (off_t)offset && (hole = lseek(fd, data, SEEK_HOLE)) > data) {
+        status->bytes = MIN(bytes, (uint64_t)(hole - data));
+    }
+    return 0;
+}
+
+static bool file_direct(BlockNode *node, uint64_t offset, uint64_t bytes, bool write, int *fd,
+                        uint64_t *fd_offset)
+{
+    *fd = fd_of(node);
+    *fd_offset = offset;
+    return true;
+}
+
+static bool file_truncate(BlockNode *node, uint64_t length, NodePrealloc prealloc, GError **error)
+{
+    FileNode *f = node->priv;
+    uint64_t old = node->length;
+    int err = 0;
+
+    if (f->is_device) {
+        return length <= old || node_fail(node, error, "a device cannot grow");
+    }
+    if (ftruncate(f->fd, (off_t)length) < 0) {
+        return node_fail_errno(node, error, -errno, "cannot be resized");
+    }
+    if (length > old && prealloc == NODE_PREALLOC_FALLOC) {
+        err = raw_allocate(f->fd, old, length - old);
+    } else if (length > old && prealloc == NODE_PREALLOC_FULL) {
+        err = raw_fill_zeroes(f->fd, old, length - old);
+    }
+    if (err) {
+        if (ftruncate(f->fd, (off_t)old) < 0) {
+            return node_fail_errno(node, error, -errno, "cannot be resized back");
+        }
+        return node_fail_errno(node, error, err, "cannot get space");
+    }
+    node->length = length;
+    return true;
+}
+
+const BlockDriver block_file_driver = {
+    .name = "file",
+    .is_protocol = true,
+    .open = file_open,
+    .close = file_close,
+    .read = file_read,
+    .write = file_write,
+    .write_zeroes = file_write_zeroes,
+    .discard = file_discard,
+    .flush = file_flush,
+    .status = file_status,
+    .direct = file_direct,
+    .truncate = file_truncate,
+};
+
+BlockNode *node_create_file(const char *file, GError **error)
+{
+    int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644);
+    NodeOptions options = { .file = file };
+    BlockNode *node;
+
+    if (fd < 0) {
+        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "%s: cannot be made: %s",
+                    file, g_strerror(errno));
+        return NULL;
+    }
+    close(fd);
+    node = g_new0(BlockNode, 1);
+    node->driver = &block_file_driver;
+    node->name = g_strdup(file);
+    if (!file_open(node, &options, error)) {
+        g_free(node->name);
+        g_free(node);
+        return NULL;
+    }
+    /* Only now, with the lock. */
+    if (!file_truncate(node, 0, NODE_PREALLOC_OFF, error)) {
+        node_close(node);
+        return NULL;
+    }
+    return node;
+}
