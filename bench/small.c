@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Times of small things on bare metal (machine virt, -bios none -kernel, 256 MiB): a call from U to S mode and back, reading the time, a TLB
- * entry made anew, how late a timer's interrupt comes. Prints "SMALL NAME VALUE UNIT" lines and powers off. bench/small.py runs it.
+ * Times of small things on bare metal (machine virt, -bios none -kernel, 256 MiB): a call from U to S mode and back, reading the time, a direct
+ * jump to another page, a TLB entry made anew, how late a timer's interrupt comes. Prints "SMALL NAME VALUE UNIT" lines and powers off. bench/small.py runs it.
  *
  * It stays in M mode. What is translated are its loads and stores, by mstatus.MPRV: 64 MiB of 4 KiB pages at WINDOW, RAM itself as
  * one gigapage. The clock is the machine's, of 100 ns.
@@ -23,6 +23,7 @@ enum { PTE_V = 1, PTE_RWX = 14, PTE_AD = 0xc0 };
 #define csr_clear(name, bits)  __asm__ volatile("csrc " #name ", %0" ::"r"((u64)(bits)) : "memory")
 
 void user_calls(u64 n); /* n calls from U mode, which S mode answers with a return */
+void far_jumps(u64 n);  /* n rounds of three jumps, each to another page */
 extern char timer_trap[];
 volatile u64 timer_came; /* when; 0: not yet */
 
@@ -74,7 +75,20 @@ __asm__(".section .init, \"ax\"\n"
         "    sd t1, 0(t0)\n"
         "    ld t1, -16(sp)\n"
         "    csrr t0, mscratch\n"
-        "    mret\n");
+        "    mret\n"
+        "    .option push\n"
+        "    .option norvc\n"
+        "    .balign 4096\n"
+        "    .globl far_jumps\n"
+        "far_jumps: j 1f\n"
+        "    .skip 4096\n"
+        "1:  j 2f\n"
+        "    .skip 4096\n"
+        "2:  addi a0, a0, -1\n"
+        "    beqz a0, 3f\n"
+        "    j far_jumps\n"
+        "3:  ret\n"
+        "    .option pop\n");
 
 static u64 now(void)
 {
@@ -137,6 +151,17 @@ static void reading_time(void)
         now();
     }
     report("rdtime", (now() - begin) * TICK_NS * 10 / N, "ns");
+}
+
+static void jumps(void)
+{
+    enum { N = 10000000 };
+    u64 begin;
+
+    far_jumps(1000);
+    begin = now();
+    far_jumps(N);
+    report("jump-far", (now() - begin) * TICK_NS * 10 / N / 3, "ns");
 }
 
 static void map(void)
@@ -231,6 +256,7 @@ int main(void)
     *MTIMECMP = ~0ul;
     calls();
     reading_time();
+    jumps();
     refills();
     latency();
     *TEST_DEVICE = 0x5555;

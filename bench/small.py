@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What small things cost under Menura and under Debian's qemu-system-riscv64: a call of the kernel, reading the time, a TLB entry, a timer's
-interrupt, an idle guest.
+"""What small things cost under Menura and under Debian's qemu-system-riscv64: a call of the kernel, reading the time, a jump to another
+page, a TLB entry, a timer's interrupt, an idle guest.
 
     bench/small.py [--rounds N] [--no-debian] [--menura PATH] [--peer PATH]
 
