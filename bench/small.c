@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Times of small things on bare metal (machine virt, -bios none -kernel, 256 MiB): a call from U to S mode and back, reading the time, a
- * Times of small things on bare metal (machine virt, -bios none -kernel, 256 MiB): a call from U to S mode and back, reading the time, a
  * direct jump to another page, a TLB entry made anew, how late a timer's interrupt comes. Prints "SMALL NAME VALUE UNIT" lines and powers
  * off. bench/small.py runs it.
  *
+ * It stays in M mode. What is translated are its loads and stores, by mstatus.MPRV: 64 MiB of 4 KiB pages at WINDOW, RAM itself as
  * one gigapage. The clock is the machine's, of 100 ns.
  */
 typedef unsigned long u64;

@@ -20,8 +20,8 @@ typedef enum BlockEngine { BLOCK_ENGINE_THREADS, BLOCK_ENGINE_URING, N_BLOCK_ENG
 struct BlockBackend {
     char *id, *user;
     BlockNode *node;
-    BlockOverlay *overlay; /* NULL: no snapshot */
-    bool readonly, cache_unsafe;
+    BlockOverlay *overlay;                              /* NULL: no snapshot */
+    bool readonly, cache_unsafe, writethrough, discard; /* as in BlockOptions */
     BlockEngine engine;
     void (*batch_end)(void *opaque);
     void *batch_opaque;

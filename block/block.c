@@ -43,25 +43,40 @@ static bool keeps_nothing(const BlockBackend *blk)
     return blk->overlay || blk->cache_unsafe || blk->readonly;
 }
 
+static int write_zeroes(BlockBackend *blk, uint64_t offset, uint64_t bytes)
+{
+    return blk->overlay ? overlay_write_zeroes(blk->overlay, offset, bytes)
+                        : node_write_zeroes(blk->node, offset, bytes, blk->discard);
+}
+
+static int flush(BlockBackend *blk)
+{
+    return keeps_nothing(blk) ? 0 : node_flush(blk->node);
+}
+
 int block_carry_out(BlockRequest *req)
 {
     BlockBackend *blk = req->blk;
     IovCursor c = { req->iov, req->n_iov, 0 };
+    int err;
 
     switch (req->op) {
     case BLOCK_READ:
         return read_bytes(blk, req->offset, req->bytes, &c);
-    case BLOCK_WRITE:
-        return write_bytes(blk, req->offset, req->bytes, &c);
     case BLOCK_FLUSH:
-        return keeps_nothing(blk) ? 0 : node_flush(blk->node);
+        return flush(blk);
     case BLOCK_DISCARD:
-        return blk->overlay ? 0 : node_discard(blk->node, req->offset, req->bytes);
+        return blk->overlay || !blk->discard ? 0 : node_discard(blk->node, req->offset, req->bytes);
+    case BLOCK_WRITE:
+        err = write_bytes(blk, req->offset, req->bytes, &c);
+        break;
     case BLOCK_WRITE_ZEROES:
-        return blk->overlay ? overlay_write_zeroes(blk->overlay, req->offset, req->bytes)
-                            : node_write_zeroes(blk->node, req->offset, req->bytes, true);
+        err = write_zeroes(blk, req->offset, req->bytes);
+        break;
+    default:
+        g_assert_not_reached();
     }
-    g_assert_not_reached();
+    return err || !blk->writethrough ? err : flush(blk);
 }
 
 static int check_range(const BlockBackend *blk, BlockOp op, uint64_t offset, uint64_t bytes)
@@ -83,6 +98,9 @@ bool block_find_file(const BlockRequest *req, int *fd, uint64_t *offset)
     if (req->op == BLOCK_FLUSH) {
         return !node->driver->flush &&
                block_file_driver.direct(node->file, 0, 0, false, fd, offset);
+    }
+    if (write && req->blk->writethrough) {
+        return false; /* a flush follows */
     }
     if (req->blk->overlay) {
         return overlay_direct(req->blk->overlay, req->offset, req->bytes, write, fd, offset);
@@ -171,6 +189,7 @@ static bool open_node(BlockBackend *blk, const BlockOptions *options, GError **e
         .file = options->file,
         .format = options->format,
         .readonly = options->readonly || options->snapshot,
+        .direct = options->cache_direct,
     };
 
     blk->node = node_open(&node, error);
@@ -221,6 +240,8 @@ BlockBackend *block_open(const BlockOptions *options, GError **error)
     blk->id = g_strdup(options->id);
     blk->readonly = options->readonly;
     blk->cache_unsafe = options->cache_unsafe;
+    blk->writethrough = options->cache_writethrough;
+    blk->discard = options->discard;
     blk->engine = choose_engine(options);
     if (!open_node(blk, options, error)) {
         free_back_end(blk);

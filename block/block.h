@@ -28,7 +28,11 @@ typedef struct BlockOptions {
     bool
         snapshot; /* writes go to a temporary overlay that is thrown away; the file is opened read-only */
     bool cache_unsafe; /* cache=unsafe: flushes are not waited for */
-    BlockAio aio;      /* default: threads; they are also there where io_uring is not to be had */
+    bool cache_direct; /* cache=none, directsync: past the host's page cache */
+    bool
+        cache_writethrough; /* cache=writethrough, directsync: a write is on the disk when it ends */
+    bool discard;           /* discard=unmap: what the guest discards is given back */
+    BlockAio aio; /* default: threads; they are also there where io_uring is not to be had */
 } BlockOptions;
 
 /* Opens @options->file (locked against a second writer: the error names the holder's process when it can); registered under the id. */

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The protocol "file": a regular file or block device of the host, locked against a second writer.
+ *
+ * With NodeOptions.direct it is open twice: requests whose offset, length and buffers are aligned as the host wants it go past its page
+ * cache, all others (pieces of a format's tables) through it. The host's kernel keeps the two coherent.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -12,12 +15,69 @@
 
 typedef struct FileNode {
     int fd;
+    int direct_fd; /* -1: none */
+    uint32_t offset_align, memory_align;
     bool is_device;
 } FileNode;
 
 static int fd_of(const BlockNode *node)
 {
     return ((const FileNode *)node->priv)->fd;
+}
+
+enum { SAFE_ALIGN = 4096 };
+
+static void find_alignment(FileNode *f)
+{
+    struct statx st;
+
+    f->offset_align = f->memory_align = SAFE_ALIGN;
+    if (statx(f->direct_fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &st) == 0 &&
+        st.stx_mask & STATX_DIOALIGN && st.stx_dio_offset_align && st.stx_dio_mem_align) {
+        f->offset_align = st.stx_dio_offset_align;
+        f->memory_align = st.stx_dio_mem_align;
+    }
+}
+
+static bool open_direct(BlockNode *node, FileNode *f, GError **error)
+{
+    f->direct_fd =
+        open(node->name, (node->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK | O_DIRECT);
+    if (f->direct_fd < 0) {
+        return node_fail_errno(
+            node, error, -errno,
+            "cannot be used past the host's cache, as cache=none and directsync do");
+    }
+    find_alignment(f);
+    return true;
+}
+
+static bool is_aligned(const FileNode *f, uint64_t offset, uint64_t bytes, const IovCursor *c)
+{
+    uint64_t done = 0;
+
+    if ((offset | bytes) % f->offset_align) {
+        return false;
+    }
+    for (int i = 0; i < c->n && done < bytes; i++) {
+        size_t skip = i ? 0 : c->skip, len = c->iov[i].iov_len - skip;
+
+        if (((uintptr_t)c->iov[i].iov_base + skip) % f->memory_align ||
+            (len % f->offset_align && done + len < bytes)) {
+            return false;
+        }
+        done += len;
+    }
+    return true;
+}
+
+/* The file for a request. A read to the end, where it is not aligned, would go on from there. */
+static int fd_for(const BlockNode *node, uint64_t offset, uint64_t bytes, const IovCursor *c)
+{
+    const FileNode *f = node->priv;
+    bool within = offset + bytes <= __atomic_load_n(&node->length, __ATOMIC_RELAXED);
+
+    return f->direct_fd >= 0 && within && is_aligned(f, offset, bytes, c) ? f->direct_fd : f->fd;
 }
 
 static bool file_open(BlockNode *node, const NodeOptions *options, GError **error)
@@ -37,7 +97,13 @@ static bool file_open(BlockNode *node, const NodeOptions *options, GError **erro
     }
     f = g_new0(FileNode, 1);
     f->fd = fd;
+    f->direct_fd = -1;
     f->is_device = fstat(fd, &st) == 0 && S_ISBLK(st.st_mode);
+    if (options->direct && !open_direct(node, f, error)) {
+        close(fd);
+        g_free(f);
+        return false;
+    }
     node->priv = f;
     node->length = length;
     return true;
@@ -45,15 +111,19 @@ static bool file_open(BlockNode *node, const NodeOptions *options, GError **erro
 
 static int file_close(BlockNode *node)
 {
-    int fd = fd_of(node);
+    FileNode *f = node->priv;
+    int fd = f->fd;
 
-    g_free(node->priv);
+    if (f->direct_fd >= 0) {
+        close(f->direct_fd);
+    }
+    g_free(f);
     return close(fd) < 0 && errno != EINTR ? -errno : 0;
 }
 
 static int file_read(BlockNode *node, uint64_t offset, uint64_t bytes, IovCursor *c)
 {
-    return raw_read(fd_of(node), offset, bytes, c);
+    return raw_read(fd_for(node, offset, bytes, c), offset, bytes, c);
 }
 
 /* Writers of one file at a time are many; the length only grows. */
@@ -72,7 +142,7 @@ static int file_write(BlockNode *node, uint64_t offset, uint64_t bytes, IovCurso
     if (offset > NODE_MAX_LENGTH || bytes > NODE_MAX_LENGTH - offset) {
         return -EFBIG;
     }
-    err = raw_write(fd_of(node), offset, bytes, c);
+    err = raw_write(fd_for(node, offset, bytes, c), offset, bytes, c);
     if (!err) {
         grow_to(node, offset + bytes);
     }
@@ -132,9 +202,11 @@ static int file_status(BlockNode *node, uint64_t offset, uint64_t bytes, NodeSta
 static bool file_direct(BlockNode *node, uint64_t offset, uint64_t bytes, bool write, int *fd,
                         uint64_t *fd_offset)
 {
-    *fd = fd_of(node);
+    const FileNode *f = node->priv;
+
+    *fd = f->fd;
     *fd_offset = offset;
-    return true;
+    return f->direct_fd < 0 || !bytes; /* else how depends on the buffers */
 }
 
 static bool file_truncate(BlockNode *node, uint64_t length, NodePrealloc prealloc, GError **error)

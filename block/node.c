@@ -150,7 +150,8 @@ static bool open_backing(BlockNode *node, const NodeOptions *options, unsigned d
     g_autofree char *path = NULL;
     NodeOptions below = { .format = node->backing_format,
                           .readonly = true,
-                          .share = options->share };
+                          .share = options->share,
+                          .direct = options->direct };
 
     if (!node->backing_name || options->no_backing) {
         return true;

@@ -47,6 +47,7 @@ typedef struct NodeOptions {
     const char *format; /* NULL: found by the first bytes; "raw" if they are of no other */
     bool readonly;
     bool no_backing; /* what is behind it is not opened, and reads as zeroes */
+    bool direct;     /* past the host's page cache (O_DIRECT), also for what is behind it */
     bool share;      /* takes no lock: for looking at an image that someone writes */
     bool
         repair; /* to be checked: an image that is marked as damaged opens, and nothing is mended on the way */

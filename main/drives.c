@@ -140,6 +140,18 @@ static BlockAio find_aio(const char *name)
                                           : BLOCK_AIO_DEFAULT;
 }
 
+static bool is_one_of(const char *text, const char *a, const char *b)
+{
+    return text && (!strcmp(text, a) || !strcmp(text, b));
+}
+
+static void set_cache(BlockOptions *block, const char *mode)
+{
+    block->cache_unsafe = is_one_of(mode, "unsafe", "unsafe");
+    block->cache_direct = is_one_of(mode, "none", "directsync");
+    block->cache_writethrough = is_one_of(mode, "writethrough", "directsync");
+}
+
 static bool open_drive(DriveParser *p, const char *text, bool snapshot, GError **error)
 {
     static const char *const allowed[] = { "file",      "format",   "if",    "id",      "readonly",
@@ -166,7 +178,8 @@ static bool open_drive(DriveParser *p, const char *text, bool snapshot, GError *
     own_id = g_strdup_printf("%s%u", interface_names[interface], (unsigned)index);
     block.id = keyvals_get(kv, "id") ? keyvals_get(kv, "id") : own_id;
     block.format = keyvals_get(kv, "format");
-    block.cache_unsafe = !g_strcmp0(keyvals_get(kv, "cache"), "unsafe");
+    set_cache(&block, keyvals_get(kv, "cache"));
+    block.discard = is_one_of(keyvals_get(kv, "discard"), "unmap", "on");
     block.aio = find_aio(keyvals_get(kv, "aio"));
     block.readonly = !g_strcmp0(keyvals_get(kv, "media"), "cdrom");
     if (!keyvals_get_bool(kv, "-drive", "readonly", &block.readonly, error) ||

@@ -565,6 +565,9 @@ static void mix(BlockOptions options)
 static void test_mix(void)
 {
     mix((BlockOptions){ .cache_unsafe = true });
+    mix((BlockOptions){ .cache_direct = true });
+    mix((BlockOptions){ .cache_direct = true, .cache_writethrough = true });
+    mix((BlockOptions){ .cache_writethrough = true, .discard = true });
     mix((BlockOptions){ 0 });
     mix((BlockOptions){ .snapshot = true });
 }
