@@ -117,6 +117,8 @@ def main():
     for engine in ("threads", "io_uring"):
         tap.case(f"integrity-{engine}", run, args.seed, f",aio={engine}", True)
         tap.case(f"integrity-{engine}-snapshot", run, args.seed, f",aio={engine},snapshot=on", False)
+    for cache in ("none", "directsync"):
+        tap.case(f"integrity-{cache}", run, args.seed, f",cache={cache},discard=unmap", True)
     sys.exit(tap.finish())
 
 
