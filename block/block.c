@@ -266,6 +266,16 @@ BlockBackend *block_find(const char *id)
     return NULL;
 }
 
+BlockBackend *block_nth(unsigned n)
+{
+    return back_ends && n < back_ends->len ? g_ptr_array_index(back_ends, n) : NULL;
+}
+
+const char *block_id(const BlockBackend *blk)
+{
+    return blk->id;
+}
+
 void block_close_all(void)
 {
     for (unsigned i = 0; back_ends && i < back_ends->len; i++) {
@@ -353,6 +363,11 @@ bool block_pread(BlockBackend *blk, uint64_t offset, void *buf, uint64_t len, GE
 bool block_pwrite(BlockBackend *blk, uint64_t offset, const void *buf, uint64_t len, GError **error)
 {
     return access_now(blk, BLOCK_WRITE, offset, (void *)buf, len, error);
+}
+
+bool block_pwrite_zeroes(BlockBackend *blk, uint64_t offset, uint64_t len, GError **error)
+{
+    return access_now(blk, BLOCK_WRITE_ZEROES, offset, NULL, len, error);
 }
 
 void block_info(GString *out)

@@ -38,6 +38,9 @@ typedef struct BlockOptions {
 /* Opens @options->file (locked against a second writer: the error names the holder's process when it can); registered under the id. */
 BlockBackend *block_open(const BlockOptions *options, GError **error);
 BlockBackend *block_find(const char *id);
+/* The @n-th that was opened (from 0), or NULL. */
+BlockBackend *block_nth(unsigned n);
+const char *block_id(const BlockBackend *blk);
 void block_close_all(void); /* completes and flushes everything; the caller holds the lock */
 
 uint64_t block_length(const BlockBackend *blk);      /* bytes, a multiple of 512 */
@@ -84,6 +87,9 @@ void block_set_batch_end(BlockBackend *blk, void (*f)(void *opaque), void *opaqu
 bool block_pread(BlockBackend *blk, uint64_t offset, void *buf, uint64_t len, GError **error);
 bool block_pwrite(BlockBackend *blk, uint64_t offset, const void *buf, uint64_t len,
                   GError **error);
+
+/* The bytes read as zeroes afterwards. */
+bool block_pwrite_zeroes(BlockBackend *blk, uint64_t offset, uint64_t len, GError **error);
 
 /* "info block": a line for each back end. */
 void block_info(GString *out);

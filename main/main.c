@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * One binary, many names: the name it is called by chooses the program. "menura-system-riscv64" (or
- * any other prefix) emulates that guest, "menura-img" will handle disk images; plain "menura" is
+ * any other prefix) emulates that guest, "menura-img" handles disk images; plain "menura" is
  * told by --target.
  */
 #include <glib.h>
 #include <stdio.h>
 #include <string.h>
+#include "img/img.h"
 #include "main/system-priv.h"
 #include "util/suggest.h"
 
@@ -14,12 +15,6 @@ typedef struct Program {
     const char *name;
     int (*run)(const char *program, int argc, char **argv);
 } Program;
-
-static int img_main(const char *program, int argc, char **argv)
-{
-    fprintf(stderr, "%s: disk image tools are not there yet\n", program);
-    return 1;
-}
 
 static void list_targets(FILE *out)
 {

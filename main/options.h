@@ -13,6 +13,7 @@
 typedef struct Options {
     char *machine, *cpu, *memory, *smp;
     char *kernel, *initrd, *append, *dtb, *bios;
+    char *loadvm;
     char *accel, *icount, *rtc, *name;
     char *log_items, *log_file, *log_filter;
     char *gdb, *pidfile, *display, *escape;

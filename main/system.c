@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include "gdbstub/gdbstub.h"
 #include "hw/core/machine.h"
+#include "hw/core/snapshot.h"
 #include "monitor/monitor.h"
 #include "softmmu/clock.h"
 #include "softmmu/memory.h"
@@ -312,6 +313,10 @@ static bool start(System *sys, const char *program, int argc, char **argv, GErro
         return true;
     }
     cpu_start_threads();
+    if (sys->opts.loadvm && !hw_snapshot_load(sys->opts.loadvm, error)) {
+        g_prefix_error(error, "-loadvm: ");
+        return false;
+    }
     return start_gdb(sys, error) && start_monitors(sys, error);
 }
 

@@ -7,6 +7,7 @@
 
 #include <string.h>
 #include "chardev/chardev.h"
+#include "hw/core/snapshot.h"
 #include "softmmu/runstate.h"
 #include "util/keyval.h"
 #include "util/log.h"
@@ -153,6 +154,42 @@ static void cmd_log(MonitorCall *call)
     }
 }
 
+/* Runs @f on the stopped machine, which goes on as it was if that went well or changed nothing. */
+static void with_machine_stopped(MonitorCall *call, const char *name,
+                                 bool (*f)(const char *tag, GError **error))
+{
+    bool was_running = vm_is_running();
+    g_autoptr(GError) error = NULL;
+
+    if (!*call->args) {
+        g_string_append_printf(call->out, "%s: the snapshot's name is missing\n", name);
+        return;
+    }
+    vm_stop();
+    if (!f(call->args, &error)) {
+        g_string_append_printf(call->out, "%s: %s\n", name, error->message);
+        was_running &= !g_str_has_prefix(error->message, HW_SNAPSHOT_INCOMPLETE);
+    }
+    if (was_running) {
+        vm_start();
+    }
+}
+
+static void cmd_savevm(MonitorCall *call)
+{
+    with_machine_stopped(call, "savevm", hw_snapshot_save);
+}
+
+static void cmd_loadvm(MonitorCall *call)
+{
+    with_machine_stopped(call, "loadvm", hw_snapshot_load);
+}
+
+static void cmd_delvm(MonitorCall *call)
+{
+    with_machine_stopped(call, "delvm", hw_snapshot_delete);
+}
+
 const MonitorCommand monitor_commands[] = {
     { "help", "?", "[COMMAND]", "this list, or one command", cmd_help },
     { "info", NULL, "[SUBJECT]", "show something of the machine; without a subject: list them",
@@ -168,6 +205,10 @@ const MonitorCommand monitor_commands[] = {
     { "xp", NULL, "/FMT ADDR", "dump physical memory", cmd_xp },
     { "print", "p", "/FMT EXPR", "the value of an expression; registers as $NAME",
       monitor_print_value },
+    { "savevm", NULL, "TAG", "keep the machine's state and its disks' contents under this name",
+      cmd_savevm },
+    { "loadvm", NULL, "TAG", "go back to what savevm kept", cmd_loadvm },
+    { "delvm", NULL, "TAG", "forget it", cmd_delvm },
     { "log", NULL, "ITEM[,...]", "log these items (none: stop); without items: list them",
       cmd_log },
     {}

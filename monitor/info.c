@@ -8,6 +8,7 @@
 #include "block/block.h"
 #include "chardev/chardev.h"
 #include "hw/core/device.h"
+#include "hw/core/snapshot.h"
 #include "softmmu/memory.h"
 #include "softmmu/runstate.h"
 
@@ -116,6 +117,11 @@ static void info_chardev(MonitorCall *call)
     chardev_info(call->out);
 }
 
+static void info_snapshots(MonitorCall *call)
+{
+    hw_snapshot_list(call->out);
+}
+
 const MonitorCommand monitor_info_commands[] = {
     { "block", NULL, "", "disk and flash images", info_block },
     { "chardev", NULL, "", "character back ends", info_chardev },
@@ -124,6 +130,7 @@ const MonitorCommand monitor_info_commands[] = {
     { "mtree", NULL, "[-f]", "the memory map as a tree; -f: flat", info_mtree },
     { "qtree", NULL, "", "devices, their properties and where they are", info_qtree },
     { "registers", NULL, "[-a]", "registers of the current CPU; -a: of all", info_registers },
+    { "snapshots", NULL, "", "what savevm kept", info_snapshots },
     { "status", NULL, "", "whether the machine runs", info_status },
     { "tlb", NULL, "", "cached translations of the current CPU", info_tlb },
     { "version", NULL, "", "the emulator's version", info_version },

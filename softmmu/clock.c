@@ -318,6 +318,17 @@ void clock_set_running(bool running)
     g_mutex_unlock(&lock);
 }
 
+void clock_set_virtual(int64_t now)
+{
+    g_mutex_lock(&lock);
+    g_assert(!virtual_running);
+    __atomic_store_n(&virtual_seq, virtual_seq + 1, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    __atomic_store_n(&virtual_stopped, now, __ATOMIC_RELAXED);
+    __atomic_store_n(&virtual_seq, virtual_seq + 1, __ATOMIC_RELEASE);
+    g_mutex_unlock(&lock);
+}
+
 void clock_set_rtc(int64_t offset, bool follow_virtual)
 {
     rtc_offset = offset;

@@ -43,6 +43,8 @@ bool timer_is_armed(const Timer *timer);
 void clock_init(void);
 /* Stops and resumes CLOCK_VIRTUAL (stopped at start). */
 void clock_set_running(bool running);
+/* A snapshot was loaded: CLOCK_VIRTUAL, which is stopped, stands at @now. */
+void clock_set_virtual(int64_t now);
 /* -rtc: CLOCK_RTC is @offset ns ahead of the host's wall clock, or with @follow_virtual of
  * CLOCK_VIRTUAL (which begins at 0; there are no CLOCK_RTC timers then). Before the machine is
  * made. */

@@ -7,6 +7,8 @@
 #define _GNU_SOURCE
 #include "softmmu/memory-priv.h"
 #include <errno.h>
+#include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -58,6 +60,26 @@ bool memory_init(uint64_t max, GError **error)
 uint64_t memory_max_ram(void)
 {
     return max_size;
+}
+
+bool memory_pool_next_data(uint64_t from, uint64_t *start, uint64_t *end)
+{
+    off_t data = lseek(pool_fd, (off_t)from, SEEK_DATA), hole;
+
+    if (data < 0) {
+        return false; /* ENXIO: nothing but holes */
+    }
+    hole = lseek(pool_fd, data, SEEK_HOLE);
+    *start = (uint64_t)data;
+    *end = hole < 0 ? ram_size : MIN((uint64_t)hole, ram_size);
+    return *start < *end;
+}
+
+void memory_pool_clear(void)
+{
+    if (fallocate(pool_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)ram_size) < 0) {
+        memset(ram_base, 0, ram_size);
+    }
 }
 
 bool memory_pool_take(uint64_t size, uint64_t *offset, GError **error)

@@ -147,6 +147,10 @@ MemTxResult memory_store(uint64_t addr, unsigned size, uint64_t value);
  * it. */
 MemTxResult memory_io_read(const FlatRange *range, uint64_t addr, unsigned size, uint64_t *value);
 MemTxResult memory_io_write(const FlatRange *range, uint64_t addr, unsigned size, uint64_t value);
+/* The next bytes of the RAM pool from @from on that may be other than zero: [*start, *end); false: there are none. For snapshots. */
+bool memory_pool_next_data(uint64_t from, uint64_t *start, uint64_t *end);
+/* All of the pool is zero again, and takes no memory. Call memory_written() in the end. */
+void memory_pool_clear(void);
 /* Host pointer to @len bytes of RAM at @addr for DMA (readable, and writable if @write); *len is
  * cut to what is contiguous; NULL if it is not RAM. After writing through it call
  * memory_written(). */

@@ -7,9 +7,7 @@
 #include "hw/core/loader.h"
 #include <gio/gio.h>
 #include <string.h>
-#ifdef HAVE_ZSTD
 #include <zstd.h>
-#endif
 #include "util/size.h"
 
 enum { MAX_LAYERS = 4, CHUNK = 1 << 20, ZBOOT_HEADER = 64, ZBOOT_TYPE = 24, ZBOOT_TYPE_MAX = 32 };
@@ -66,7 +64,6 @@ static bool gunzip(LoaderFile *file, size_t offset, size_t size, uint64_t max, G
     return true;
 }
 
-#ifdef HAVE_ZSTD
 static bool unzstd(LoaderFile *file, size_t offset, size_t size, uint64_t max, GError **error)
 {
     g_autoptr(GByteArray) out = g_byte_array_new();
@@ -94,13 +91,6 @@ static bool unzstd(LoaderFile *file, size_t offset, size_t size, uint64_t max, G
     replace(file, out);
     return true;
 }
-#else
-static bool unzstd(LoaderFile *file, size_t offset, size_t size, uint64_t max, GError **error)
-{
-    return unwrap_error(error, file,
-                        "is compressed with zstd, which this program was built without");
-}
-#endif
 
 static uint32_t le32_at(const LoaderFile *file, size_t offset)
 {

@@ -12,6 +12,7 @@
 #include "monitor/monitor.h"
 #include "monitor/readline.h"
 #include "hw/core/device.h"
+#include "hw/core/snapshot.h"
 #include "softmmu/memory.h"
 #include "softmmu/runstate.h"
 
@@ -115,6 +116,29 @@ void memory_print(GString *out, bool flat)
 void block_info(GString *out)
 {
     g_string_append(out, "disk0: file\n");
+}
+
+bool hw_snapshot_save(const char *tag, GError **error)
+{
+    g_assert_false(running);
+    return true;
+}
+
+bool hw_snapshot_load(const char *tag, GError **error)
+{
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s%s", HW_SNAPSHOT_INCOMPLETE, tag);
+    return false;
+}
+
+bool hw_snapshot_delete(const char *tag, GError **error)
+{
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s: there is none", tag);
+    return false;
+}
+
+void hw_snapshot_list(GString *out)
+{
+    g_string_append(out, "one 1 MiB\n");
 }
 
 void hw_devices_print(GString *out)
@@ -236,6 +260,14 @@ static void test_commands(void)
     expect_part("log help", "guest_errors");
     expect_part("log gest_errors", "did you mean 'guest_errors'?");
     expect_part("system_powerdown", "no power button");
+    expect("savevm", "savevm: the snapshot's name is missing\n");
+    expect("savevm one", "");
+    expect("info status", "VM status: running\n");
+    expect("info snapshots", "one 1 MiB\n");
+    expect("delvm two", "delvm: two: there is none\n");
+    expect("info status", "VM status: running\n");
+    expect("loadvm one", "loadvm: the machine is incomplete now: one\n"); /* it must not go on */
+    expect("info status", "VM status: paused\n");
     expect("q", "");
     g_assert_true(quit && powered_down);
     current_cpu = 0;

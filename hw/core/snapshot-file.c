@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The file of a snapshot. All numbers are little-endian.
+ *
+ *     "MENURAST"  u32 version  u32 CRC of the head  u64 length of the head
+ *     head: sections: u32 n, name; u32 n, layout; u64 n, data
+ *     chunks: u32 area  u32 raw bytes  u32 packed bytes  u32 CRC of the packed data  u64 offset  packed data (a zstd frame)
+ *     the last chunk: area ~0, offset: number of chunks
+ */
+#define _GNU_SOURCE
+#include "hw/core/snapshot-priv.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+#include <zstd.h>
+
+enum { VERSION = 1, LEVEL = 1, MAX_HEAD = 256 << 20, MAX_NAME = 1 << 20, JOBS_PER_THREAD = 4 };
+#define MAGIC      "MENURAST"
+#define AREA_END   UINT32_MAX
+#define PACKED_MAX ((uint32_t)ZSTD_COMPRESSBOUND(SNAPSHOT_CHUNK))
+
+typedef struct Head {
+    char magic[8];
+    uint32_t version, crc;
+    uint64_t length;
+} Head;
+
+typedef struct Chunk {
+    uint32_t area, bytes, packed, crc;
+    uint64_t offset;
+} Chunk;
+
+static bool fail(GError **error, const char *path, const char *format, ...) G_GNUC_PRINTF(3, 4);
+static bool fail(GError **error, const char *path, const char *format, ...)
+{
+    g_autofree char *text = NULL;
+    va_list args;
+
+    va_start(args, format);
+    text = g_strdup_vprintf(format, args);
+    va_end(args);
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s: %s", path, text);
+    return false;
+}
+
+static uint32_t crc_of(const void *data, size_t len)
+{
+    return (uint32_t)crc32_z(0, data, len);
+}
+
+/* ---- Sections ---- */
+
+SnapshotSection *snapshot_section_new(GPtrArray *sections, const char *name, const char *layout)
+{
+    SnapshotSection *s = g_new(SnapshotSection, 1);
+
+    *s = (SnapshotSection){ g_strdup(name), g_strdup(layout), g_byte_array_new() };
+    g_ptr_array_add(sections, s);
+    return s;
+}
+
+SnapshotSection *snapshot_section_find(const GPtrArray *sections, const char *name)
+{
+    for (unsigned i = 0; i < sections->len; i++) {
+        SnapshotSection *s = g_ptr_array_index(sections, i);
+
+        if (!strcmp(s->name, name)) {
+            return s;
+        }
+    }
+    return NULL;
+}
+
+void snapshot_section_free(void *section)
+{
+    SnapshotSection *s = section;
+
+    g_free(s->name);
+    g_free(s->layout);
+    g_byte_array_unref(s->data);
+    g_free(s);
+}
+
+static void put_text(GByteArray *out, const char *text)
+{
+    uint32_t n = GUINT32_TO_LE((uint32_t)strlen(text));
+
+    g_byte_array_append(out, (const uint8_t *)&n, sizeof(n));
+    g_byte_array_append(out, (const uint8_t *)text, (guint)strlen(text));
+}
+
+static GByteArray *pack_sections(const GPtrArray *sections)
+{
+    GByteArray *out = g_byte_array_new();
+
+    for (unsigned i = 0; i < sections->len; i++) {
+        const SnapshotSection *s = g_ptr_array_index(sections, i);
+        uint64_t n = GUINT64_TO_LE((uint64_t)s->data->len);
+
+        put_text(out, s->name);
+        put_text(out, s->layout);
+        g_byte_array_append(out, (const uint8_t *)&n, sizeof(n));
+        g_byte_array_append(out, s->data->data, s->data->len);
+    }
+    return out;
+}
+
+typedef struct Cursor {
+    const uint8_t *p;
+    size_t left;
+} Cursor;
+
+static bool take(Cursor *c, void *to, size_t n)
+{
+    if (n > c->left) {
+        return false;
+    }
+    memcpy(to, c->p, n);
+    c->p += n;
+    c->left -= n;
+    return true;
+}
+
+static char *take_text(Cursor *c)
+{
+    uint32_t n;
+    char *text;
+
+    if (!take(c, &n, sizeof(n)) || GUINT32_FROM_LE(n) > MIN(c->left, MAX_NAME)) {
+        return NULL;
+    }
+    text = g_strndup((const char *)c->p, GUINT32_FROM_LE(n));
+    c->p += GUINT32_FROM_LE(n);
+    c->left -= GUINT32_FROM_LE(n);
+    return text;
+}
+
+static bool unpack_sections(Cursor c, GPtrArray *sections)
+{
+    while (c.left) {
+        g_autofree char *name = take_text(&c), *layout = name ? take_text(&c) : NULL;
+        uint64_t n;
+
+        if (!layout || !take(&c, &n, sizeof(n)) || GUINT64_FROM_LE(n) > c.left) {
+            return false;
+        }
+        n = GUINT64_FROM_LE(n);
+        g_byte_array_append(snapshot_section_new(sections, name, layout)->data, c.p, (guint)n);
+        c.p += n;
+        c.left -= n;
+    }
+    return true;
+}
+
+/* ---- Writing ---- */
+
+struct SnapshotWriter {
+    char *path, *temporary;
+    int fd;
+    GThreadPool *pool;
+    GMutex lock; /* what follows, and the file's end */
+    GCond less;
+    unsigned jobs, max_jobs;
+    uint64_t chunks;
+    int err; /* the first one, errno */
+};
+
+typedef struct WriteJob {
+    Chunk chunk;
+    const void *data;
+} WriteJob;
+
+static int write_all(int fd, const void *data, size_t n)
+{
+    while (n) {
+        ssize_t put = write(fd, data, n);
+
+        if (put < 0 && errno == EINTR) {
+            continue;
+        }
+        if (put <= 0) {
+            return put < 0 ? errno : ENOSPC;
+        }
+        data = (const char *)data + put;
+        n -= (size_t)put;
+    }
+    return 0;
+}
+
+static Chunk chunk_le(Chunk c)
+{
+    return (Chunk){ GUINT32_TO_LE(c.area), GUINT32_TO_LE(c.bytes), GUINT32_TO_LE(c.packed),
+                    GUINT32_TO_LE(c.crc), GUINT64_TO_LE(c.offset) };
+}
+
+static void write_chunk(SnapshotWriter *w, Chunk chunk, const void *packed)
+{
+    Chunk le = chunk_le(chunk);
+
+    g_mutex_lock(&w->lock);
+    if (!w->err) {
+        w->err = write_all(w->fd, &le, sizeof(le));
+    }
+    if (!w->err) {
+        w->err = write_all(w->fd, packed, chunk.packed);
+    }
+    w->chunks++;
+    g_mutex_unlock(&w->lock);
+}
+
+static bool is_zero(const uint8_t *p, size_t n)
+{
+    return !n || (!*p && !memcmp(p, p + 1, n - 1));
+}
+
+static void compress_job(gpointer data, gpointer opaque)
+{
+    SnapshotWriter *w = opaque;
+    WriteJob *job = data;
+
+    if (!is_zero(job->data, job->chunk.bytes)) {
+        g_autofree uint8_t *packed = g_malloc(PACKED_MAX);
+        size_t n = ZSTD_compress(packed, PACKED_MAX, job->data, job->chunk.bytes, LEVEL);
+
+        g_assert(!ZSTD_isError(n)); /* the room is enough for anything */
+        job->chunk.packed = (uint32_t)n;
+        job->chunk.crc = crc_of(packed, n);
+        write_chunk(w, job->chunk, packed);
+    }
+    g_mutex_lock(&w->lock);
+    w->jobs--;
+    g_cond_signal(&w->less);
+    g_mutex_unlock(&w->lock);
+    g_free(job);
+}
+
+static void wait_for_less(SnapshotWriter *w, unsigned jobs)
+{
+    g_mutex_lock(&w->lock);
+    while (w->jobs > jobs) {
+        g_cond_wait(&w->less, &w->lock);
+    }
+    g_mutex_unlock(&w->lock);
+}
+
+static void writer_free(SnapshotWriter *w)
+{
+    if (w->pool) {
+        g_thread_pool_free(w->pool, FALSE, TRUE);
+    }
+    if (w->fd >= 0) {
+        close(w->fd);
+    }
+    g_free(w->path);
+    g_free(w->temporary);
+    g_free(w);
+}
+
+SnapshotWriter *snapshot_writer_new(const char *path, const GPtrArray *sections, GError **error)
+{
+    SnapshotWriter *w = g_new0(SnapshotWriter, 1);
+    g_autoptr(GByteArray) body = pack_sections(sections);
+    Head head = { .magic = MAGIC,
+                  .version = GUINT32_TO_LE(VERSION),
+                  .crc = GUINT32_TO_LE(crc_of(body->data, body->len)),
+                  .length = GUINT64_TO_LE((uint64_t)body->len) };
+
+    w->path = g_strdup(path);
+    w->temporary = g_strdup_printf("%s.part", path);
+    w->fd = open(w->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (w->fd < 0) {
+        fail(error, w->temporary, "cannot be made: %s", g_strerror(errno));
+        writer_free(w);
+        return NULL;
+    }
+    w->err = write_all(w->fd, &head, sizeof(head));
+    w->err = w->err ? w->err : write_all(w->fd, body->data, body->len);
+    w->max_jobs = g_get_num_processors() * JOBS_PER_THREAD;
+    w->pool = g_thread_pool_new(compress_job, w, (int)g_get_num_processors(), FALSE, NULL);
+    return w;
+}
+
+void snapshot_writer_add(SnapshotWriter *w, unsigned area, uint64_t offset, const void *data,
+                         uint32_t bytes)
+{
+    WriteJob *job = g_new(WriteJob, 1);
+
+    *job = (WriteJob){ { .area = area, .bytes = bytes, .offset = offset }, data };
+    g_assert(bytes <= SNAPSHOT_CHUNK);
+    wait_for_less(w, w->max_jobs);
+    g_mutex_lock(&w->lock);
+    w->jobs++;
+    g_mutex_unlock(&w->lock);
+    g_thread_pool_push(w->pool, job, NULL);
+}
+
+void snapshot_writer_wait(SnapshotWriter *w)
+{
+    wait_for_less(w, 0);
+}
+
+void snapshot_writer_abandon(SnapshotWriter *w)
+{
+    snapshot_writer_wait(w);
+    unlink(w->temporary);
+    writer_free(w);
+}
+
+bool snapshot_writer_finish(SnapshotWriter *w, GError **error)
+{
+    int err;
+
+    snapshot_writer_wait(w);
+    write_chunk(w, (Chunk){ .area = AREA_END, .offset = w->chunks }, "");
+    err = w->err;
+    if (!err && fsync(w->fd) < 0) {
+        err = errno;
+    }
+    if (!err && rename(w->temporary, w->path) < 0) {
+        err = errno;
+    }
+    if (err) {
+        fail(error, w->path, "cannot be written: %s", g_strerror(err));
+        unlink(w->temporary);
+    }
+    writer_free(w);
+    return !err;
+}
+
+/* ---- Reading ---- */
+
+struct SnapshotReader {
+    char *path;
+    uint8_t *map;
+    size_t size, at; /* at: the first chunk */
+};
+
+void snapshot_reader_free(SnapshotReader *r)
+{
+    g_free(r->map);
+    g_free(r->path);
+    g_free(r);
+}
+
+/* The chunk at *@at, which moves on behind it. False: it is not whole, or not what was written. */
+static bool next_chunk(const SnapshotReader *r, size_t *at, Chunk *chunk, const uint8_t **packed)
+{
+    Cursor c = { r->map + *at, r->size - *at };
+    Chunk le;
+
+    if (!take(&c, &le, sizeof(le))) {
+        return false;
+    }
+    *chunk = chunk_le(le); /* there and back are the same */
+    if (chunk->packed > c.left ||
+        (chunk->area != AREA_END && (!chunk->bytes || chunk->bytes > SNAPSHOT_CHUNK))) {
+        return false;
+    }
+    *packed = c.p;
+    *at += sizeof(le) + chunk->packed;
+    return true;
+}
+
+static bool verify_chunks(const SnapshotReader *r)
+{
+    size_t at = r->at;
+    uint64_t n = 0;
+
+    for (;; n++) {
+        const uint8_t *packed;
+        Chunk chunk;
+
+        if (!next_chunk(r, &at, &chunk, &packed)) {
+            return false;
+        }
+        if (chunk.area == AREA_END) {
+            return chunk.offset == n && at == r->size;
+        }
+        if (crc_of(packed, chunk.packed) != chunk.crc ||
+            ZSTD_getFrameContentSize(packed, chunk.packed) != chunk.bytes) {
+            return false;
+        }
+    }
+}
+
+static bool verify(SnapshotReader *r, GPtrArray *sections, GError **error)
+{
+    Cursor c = { r->map, r->size };
+    Head head;
+    uint64_t length;
+
+    if (!take(&c, &head, sizeof(head)) || memcmp(head.magic, MAGIC, sizeof(head.magic)) != 0) {
+        return fail(error, r->path, "is no snapshot of Menura's");
+    }
+    if (GUINT32_FROM_LE(head.version) != VERSION) {
+        return fail(error, r->path, "is a snapshot of version %u; this program knows version %d",
+                    GUINT32_FROM_LE(head.version), VERSION);
+    }
+    length = GUINT64_FROM_LE(head.length);
+    if (length > c.left || length > MAX_HEAD ||
+        crc_of(c.p, (size_t)length) != GUINT32_FROM_LE(head.crc) ||
+        !unpack_sections((Cursor){ c.p, (size_t)length }, sections)) {
+        return fail(error, r->path, "is damaged (its head)");
+    }
+    r->at = sizeof(head) + (size_t)length;
+    return verify_chunks(r) || fail(error, r->path, "is damaged or not whole");
+}
+
+SnapshotReader *snapshot_reader_new(const char *path, GPtrArray *sections, GError **error)
+{
+    SnapshotReader *r = g_new0(SnapshotReader, 1);
+
+    r->path = g_strdup(path);
+    if (!g_file_get_contents(path, (char **)&r->map, &r->size, error) ||
+        !verify(r, sections, error)) {
+        snapshot_reader_free(r);
+        return NULL;
+    }
+    return r;
+}
+
+typedef struct ReadJobs {
+    const SnapshotReader *r;
+    SnapshotPlace *place;
+    SnapshotPlaced *placed;
+    void *opaque;
+    int failed; /* atomic */
+} ReadJobs;
+
+typedef struct ReadJob {
+    Chunk chunk;
+    const uint8_t *packed;
+} ReadJob;
+
+static void decompress_job(gpointer data, gpointer opaque)
+{
+    g_autofree ReadJob *job = data;
+    ReadJobs *jobs = opaque;
+    const Chunk *c = &job->chunk;
+    void *to = jobs->place(jobs->opaque, c->area, c->offset, c->bytes);
+
+    if (!to || ZSTD_decompress(to, c->bytes, job->packed, c->packed) != c->bytes ||
+        !jobs->placed(jobs->opaque, c->area, c->offset, to, c->bytes)) {
+        g_atomic_int_set(&jobs->failed, 1);
+    }
+}
+
+bool snapshot_reader_run(SnapshotReader *r, SnapshotPlace *place, SnapshotPlaced *placed,
+                         void *opaque, GError **error)
+{
+    ReadJobs jobs = { r, place, placed, opaque, 0 };
+    GThreadPool *pool =
+        g_thread_pool_new(decompress_job, &jobs, (int)g_get_num_processors(), FALSE, NULL);
+    size_t at = r->at;
+    bool ok;
+
+    for (;;) {
+        ReadJob job;
+
+        if (!next_chunk(r, &at, &job.chunk, &job.packed) || job.chunk.area == AREA_END) {
+            break;
+        }
+        g_thread_pool_push(pool, g_memdup2(&job, sizeof(job)), NULL);
+    }
+    g_thread_pool_free(pool, FALSE, TRUE);
+    ok = !g_atomic_int_get(&jobs.failed) || fail(error, r->path, "cannot be loaded");
+    snapshot_reader_free(r);
+    return ok;
+}

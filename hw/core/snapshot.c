@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a snapshot holds, and how the machine takes it on. Sections are named after what they are the state of; of a state table the layout
+ * (fields and types) is kept beside the data. A load first finds a section for everything there is, and no others, with the same
+ * layout and size, and only then changes the machine: memory, disks, clock, CPUs, devices.
+ */
+#include "hw/core/snapshot.h"
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "block/block.h"
+#include "hw/core/device.h"
+#include "hw/core/machine.h"
+#include "hw/core/snapshot-priv.h"
+#include "softmmu/clock.h"
+#include "softmmu/cpu.h"
+#include "softmmu/memory.h"
+#include "util/size.h"
+
+enum { AREA_MEMORY, AREA_DISKS }; /* disk n is AREA_DISKS + n */
+
+/* ---- Names and layouts ---- */
+
+static char *layout_of(const StateField *fields)
+{
+    GString *s = g_string_new(NULL);
+
+    for (const StateField *f = fields; f && f->type != STATE_END; f++) {
+        g_string_append_printf(s, "%s:%d:%u\n", f->name, (int)f->type, f->count);
+    }
+    return g_string_free(s, FALSE);
+}
+
+/* The machine, as far as a snapshot of another one cannot be loaded. */
+static char *describe_machine(void)
+{
+    const HwMachine *m = hw_machine_current();
+
+    return g_strdup_printf("%s machine %s, %u CPUs (-cpu %s), %" PRIu64 " MiB", m->target->name,
+                           HW_MACHINE_GET_CLASS(m)->name, cpus->len,
+                           m->config.cpu ? m->config.cpu : "default", m->config.ram_size >> 20);
+}
+
+/* Objects with a state table, each with its section's name. */
+typedef struct Stateful {
+    char *name;
+    void *object;
+    const StateField *fields;
+    HwDevice *device; /* NULL: a CPU */
+} Stateful;
+
+static void stateful_free(void *data)
+{
+    Stateful *s = data;
+
+    g_free(s->name);
+    g_free(s);
+}
+
+static void add_stateful(GPtrArray *all, char *name, void *object, const StateField *fields,
+                         HwDevice *device)
+{
+    Stateful *s = g_new(Stateful, 1);
+
+    *s = (Stateful){ name, object, fields, device };
+    g_ptr_array_add(all, s);
+}
+
+static void add_device(HwDevice *dev, void *opaque)
+{
+    GPtrArray *all = opaque;
+    const HwDeviceClass *dc = HW_DEVICE_GET_CLASS(dev);
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < all->len; i++) {
+        const Stateful *s = g_ptr_array_index(all, i);
+
+        n += s->device && HW_DEVICE_GET_CLASS(s->device) == dc;
+    }
+    if (dc->state) {
+        add_stateful(all, g_strdup_printf("device %s.%u", dc->model, n), dev, dc->state, dev);
+    }
+}
+
+static GPtrArray *find_stateful(void)
+{
+    GPtrArray *all = g_ptr_array_new_with_free_func(stateful_free);
+
+    for (unsigned i = 0; i < cpus->len; i++) {
+        Cpu *cpu = g_ptr_array_index(cpus, i);
+
+        add_stateful(all, g_strdup_printf("cpu %u", i), cpu, cpu->ops->state, NULL);
+    }
+    hw_devices_foreach(add_device, all);
+    return all;
+}
+
+/* Disks whose contents belong to the snapshot. */
+static GPtrArray *find_disks(void)
+{
+    GPtrArray *disks = g_ptr_array_new();
+    BlockBackend *blk;
+
+    for (unsigned i = 0; (blk = block_nth(i)) != NULL; i++) {
+        if (!block_is_readonly(blk)) {
+            g_ptr_array_add(disks, blk);
+        }
+    }
+    return disks;
+}
+
+static char *disk_section(BlockBackend *blk)
+{
+    return g_strdup_printf("disk %s", block_id(blk));
+}
+
+/* ---- Files ---- */
+
+static char *snapshot_folder(void)
+{
+    BlockBackend *first = block_nth(0);
+
+    return first ? g_strdup_printf("%s.snapshots", block_file(first))
+                 : g_strdup("menura-snapshots");
+}
+
+static char *snapshot_path(const char *tag)
+{
+    g_autofree char *folder = NULL;
+
+    if (strchr(tag, '/')) {
+        return g_strdup(tag);
+    }
+    folder = snapshot_folder();
+    return g_build_filename(folder, tag, NULL);
+}
+
+static bool check_tag(const char *tag, GError **error)
+{
+    if (!*tag || g_str_has_suffix(tag, ".part") || g_str_has_suffix(tag, "/") || *tag == '.') {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+                    "'%s' cannot be the name of a snapshot", tag);
+        return false;
+    }
+    return true;
+}
+
+static bool check_machine(GError **error)
+{
+    if (hw_machine_current()->config.icount) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+                    "snapshots: not with -icount yet: its instruction count is in no snapshot");
+        return false;
+    }
+    return true;
+}
+
+/* ---- Saving ---- */
+
+static void append_u64(SnapshotSection *s, uint64_t value)
+{
+    uint64_t le = GUINT64_TO_LE(value);
+
+    g_byte_array_append(s->data, (const uint8_t *)&le, sizeof(le));
+}
+
+static uint64_t u64_of(const SnapshotSection *s)
+{
+    uint64_t le = 0;
+
+    memcpy(&le, s->data->data, MIN(s->data->len, sizeof(le)));
+    return GUINT64_FROM_LE(le);
+}
+
+static void describe_state(GPtrArray *sections, const GPtrArray *disks)
+{
+    g_autoptr(GPtrArray) all = find_stateful();
+    g_autofree char *machine = describe_machine();
+
+    snapshot_section_new(sections, "machine", machine);
+    append_u64(snapshot_section_new(sections, "memory", "bytes"), ram_size);
+    append_u64(snapshot_section_new(sections, "clock", "virtual, ns"),
+               (uint64_t)clock_now(CLOCK_VIRTUAL));
+    for (unsigned i = 0; i < all->len; i++) {
+        const Stateful *s = g_ptr_array_index(all, i);
+        g_autofree char *layout = layout_of(s->fields);
+
+        state_save(s->object, s->fields, snapshot_section_new(sections, s->name, layout)->data);
+    }
+    for (unsigned i = 0; i < disks->len; i++) {
+        BlockBackend *blk = g_ptr_array_index(disks, i);
+        g_autofree char *name = disk_section(blk);
+
+        append_u64(snapshot_section_new(sections, name, "bytes"), block_length(blk));
+    }
+}
+
+static void save_memory(SnapshotWriter *w)
+{
+    uint64_t start = 0, end;
+
+    while (memory_pool_next_data(start, &start, &end)) {
+        for (; start < end; start += MIN(SNAPSHOT_CHUNK, end - start)) {
+            snapshot_writer_add(w, AREA_MEMORY, start, ram_base + start,
+                                (uint32_t)MIN(SNAPSHOT_CHUNK, end - start));
+        }
+    }
+    snapshot_writer_wait(w);
+}
+
+static bool save_disk(SnapshotWriter *w, unsigned n, BlockBackend *blk, GError **error)
+{
+    enum { BUFFERS = 16 };
+    g_autofree uint8_t *buf = g_malloc((size_t)BUFFERS * SNAPSHOT_CHUNK);
+    uint64_t length = block_length(blk);
+    unsigned used = 0;
+
+    for (uint64_t at = 0; at < length; at += SNAPSHOT_CHUNK) {
+        uint32_t bytes = (uint32_t)MIN(SNAPSHOT_CHUNK, length - at);
+        uint8_t *to = buf + (size_t)used * SNAPSHOT_CHUNK;
+
+        if (!block_pread(blk, at, to, bytes, error)) {
+            snapshot_writer_wait(w);
+            return false;
+        }
+        snapshot_writer_add(w, AREA_DISKS + n, at, to, bytes);
+        if (++used == BUFFERS) {
+            snapshot_writer_wait(w);
+            used = 0;
+        }
+    }
+    snapshot_writer_wait(w);
+    return true;
+}
+
+static bool make_folder(const char *path, GError **error)
+{
+    g_autofree char *folder = g_path_get_dirname(path);
+
+    if (g_mkdir_with_parents(folder, 0755) < 0) {
+        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "%s: cannot be made: %s",
+                    folder, g_strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+bool hw_snapshot_save(const char *tag, GError **error)
+{
+    g_autoptr(GPtrArray) sections = g_ptr_array_new_with_free_func(snapshot_section_free);
+    g_autoptr(GPtrArray) disks = find_disks();
+    g_autofree char *path = snapshot_path(tag);
+    SnapshotWriter *w;
+    bool ok = true;
+
+    if (!check_tag(tag, error) || !check_machine(error) || !make_folder(path, error)) {
+        return false;
+    }
+    for (unsigned i = 0; i < disks->len; i++) {
+        block_drain(g_ptr_array_index(disks, i));
+    }
+    describe_state(sections, disks);
+    w = snapshot_writer_new(path, sections, error);
+    if (!w) {
+        return false;
+    }
+    save_memory(w);
+    for (unsigned i = 0; i < disks->len && ok; i++) {
+        ok = save_disk(w, i, g_ptr_array_index(disks, i), error);
+    }
+    if (!ok) {
+        snapshot_writer_abandon(w);
+        return false;
+    }
+    return snapshot_writer_finish(w, error);
+}
+
+/* ---- Loading ---- */
+
+static bool misfit(GError **error, const char *path, const char *format, ...) G_GNUC_PRINTF(3, 4);
+static bool misfit(GError **error, const char *path, const char *format, ...)
+{
+    g_autofree char *text = NULL;
+    va_list args;
+
+    va_start(args, format);
+    text = g_strdup_vprintf(format, args);
+    va_end(args);
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s: %s", path, text);
+    return false;
+}
+
+/* The first line in which two layouts differ: a field's name. */
+static char *first_difference(const char *a, const char *b)
+{
+    while (*a && *b && *a == *b) {
+        a++;
+        b++;
+    }
+    while (*a == ':' || g_ascii_isdigit(*a) || (!*a && *b)) {
+        a = *a ? a + 1 : b;
+        if (!strcmp(a, b)) {
+            break;
+        }
+    }
+    return g_strndup(a, strcspn(a, ":\n"));
+}
+
+static bool check_section(const GPtrArray *sections, const char *path, const Stateful *s,
+                          GError **error)
+{
+    const SnapshotSection *section = snapshot_section_find(sections, s->name);
+    g_autofree char *layout = layout_of(s->fields);
+
+    if (!section) {
+        return misfit(error, path, "has no %s, which this machine has", s->name);
+    }
+    if (strcmp(section->layout, layout) != 0) {
+        g_autofree char *field = first_difference(section->layout, layout);
+
+        return misfit(error, path, "%s: its state is of another version of this program (at '%s')",
+                      s->name, field);
+    }
+    return section->data->len == state_size(s->fields) ||
+           misfit(error, path, "%s: its state has a wrong size", s->name);
+}
+
+static bool check_disks(const GPtrArray *sections, const GPtrArray *disks, const char *path,
+                        GError **error)
+{
+    for (unsigned i = 0; i < disks->len; i++) {
+        BlockBackend *blk = g_ptr_array_index(disks, i);
+        g_autofree char *name = disk_section(blk);
+        const SnapshotSection *s = snapshot_section_find(sections, name);
+
+        if (!s) {
+            return misfit(error, path, "has nothing of %s (%s)", name, block_file(blk));
+        }
+        if (u64_of(s) != block_length(blk)) {
+            return misfit(error, path, "%s: had %" PRIu64 " bytes, %s has %" PRIu64, name,
+                          u64_of(s), block_file(blk), block_length(blk));
+        }
+    }
+    return true;
+}
+
+static bool check(const GPtrArray *sections, const GPtrArray *all, const GPtrArray *disks,
+                  const char *path, GError **error)
+{
+    const SnapshotSection *machine = snapshot_section_find(sections, "machine");
+    const SnapshotSection *memory = snapshot_section_find(sections, "memory");
+    g_autofree char *here = describe_machine();
+
+    if (!machine || !memory || !snapshot_section_find(sections, "clock")) {
+        return misfit(error, path, "says nothing of its machine");
+    }
+    if (strcmp(machine->layout, here) != 0) {
+        return misfit(error, path, "is of a %s; this is a %s", machine->layout, here);
+    }
+    if (u64_of(memory) != ram_size) {
+        return misfit(error, path,
+                      "has %" PRIu64 " bytes of memory and flash, this machine %" PRIu64,
+                      u64_of(memory), ram_size);
+    }
+    for (unsigned i = 0; i < all->len; i++) {
+        if (!check_section(sections, path, g_ptr_array_index(all, i), error)) {
+            return false;
+        }
+    }
+    /* machine, memory, clock */
+    if (sections->len != 3 + all->len + disks->len) {
+        return misfit(error, path, "has devices or disks that this machine has not");
+    }
+    return check_disks(sections, disks, path, error);
+}
+
+static void *place(void *opaque, unsigned area, uint64_t offset, uint32_t bytes)
+{
+    const GPtrArray *disks = opaque;
+
+    if (area == AREA_MEMORY) {
+        return offset <= ram_size && bytes <= ram_size - offset ? ram_base + offset : NULL;
+    }
+    return area - AREA_DISKS < disks->len ? g_malloc(bytes) : NULL;
+}
+
+static bool placed(void *opaque, unsigned area, uint64_t offset, void *data, uint32_t bytes)
+{
+    const GPtrArray *disks = opaque;
+    bool ok = area == AREA_MEMORY ||
+              block_pwrite(g_ptr_array_index(disks, area - AREA_DISKS), offset, data, bytes, NULL);
+
+    if (area != AREA_MEMORY) {
+        g_free(data);
+    }
+    return ok;
+}
+
+static bool clear_disks(const GPtrArray *disks, GError **error)
+{
+    for (unsigned i = 0; i < disks->len; i++) {
+        BlockBackend *blk = g_ptr_array_index(disks, i);
+
+        block_drain(blk);
+        if (!block_pwrite_zeroes(blk, 0, block_length(blk), error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The tables' values become the objects'; their sizes were checked. */
+static bool take_on(const GPtrArray *sections, const GPtrArray *all, GError **error)
+{
+    clock_set_virtual((int64_t)u64_of(snapshot_section_find(sections, "clock")));
+    for (unsigned i = 0; i < all->len; i++) {
+        const Stateful *s = g_ptr_array_index(all, i);
+        const GByteArray *data = snapshot_section_find(sections, s->name)->data;
+        HwDeviceClass *dc = s->device ? HW_DEVICE_GET_CLASS(s->device) : NULL;
+
+        if (!state_load(s->object, s->fields, data->data, data->len, error) ||
+            (dc && dc->post_load && !dc->post_load(s->device, error))) {
+            g_prefix_error(error, "%s: ", s->name);
+            return false;
+        }
+    }
+    for (unsigned i = 0; i < cpus->len; i++) {
+        Cpu *cpu = g_ptr_array_index(cpus, i);
+
+        cpu_tlb_flush_all(cpu);
+        if (cpu->ops->state_loaded) {
+            cpu->ops->state_loaded(cpu);
+        }
+    }
+    return true;
+}
+
+bool hw_snapshot_load(const char *tag, GError **error)
+{
+    g_autoptr(GPtrArray) sections = g_ptr_array_new_with_free_func(snapshot_section_free);
+    g_autoptr(GPtrArray) disks = find_disks(), all = find_stateful();
+    g_autofree char *path = snapshot_path(tag);
+    SnapshotReader *r;
+    bool ok;
+
+    if (!check_tag(tag, error) || !check_machine(error)) {
+        return false;
+    }
+    r = snapshot_reader_new(path, sections, error);
+    if (!r) {
+        return false;
+    }
+    if (!check(sections, all, disks, path, error)) {
+        snapshot_reader_free(r);
+        return false;
+    }
+    memory_pool_clear();
+    if (!clear_disks(disks, error)) {
+        snapshot_reader_free(r);
+        ok = false;
+    } else {
+        ok = snapshot_reader_run(r, place, placed, disks, error) && take_on(sections, all, error);
+    }
+    memory_written(ram_base, ram_size);
+    if (!ok) {
+        g_prefix_error(error, HW_SNAPSHOT_INCOMPLETE);
+    }
+    return ok;
+}
+
+/* ---- The others ---- */
+
+bool hw_snapshot_delete(const char *tag, GError **error)
+{
+    g_autofree char *path = snapshot_path(tag);
+
+    if (!check_tag(tag, error)) {
+        return false;
+    }
+    if (g_unlink(path) < 0) {
+        return misfit(error, path, "cannot be deleted: %s", g_strerror(errno));
+    }
+    return true;
+}
+
+void hw_snapshot_list(GString *out)
+{
+    g_autofree char *folder = snapshot_folder();
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+    const char *name;
+    bool any = false;
+
+    while (dir && (name = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename(folder, name, NULL);
+        g_autoptr(GDateTime) date = NULL;
+        g_autofree char *size = NULL, *when = NULL;
+        struct stat st;
+
+        if (g_str_has_suffix(name, ".part") || stat(path, &st) < 0 || !S_ISREG(st.st_mode)) {
+            continue;
+        }
+        date = g_date_time_new_from_unix_local(st.st_mtime);
+        when = g_date_time_format(date, "%Y-%m-%d %H:%M:%S");
+        size = size_format((uint64_t)st.st_size);
+        g_string_append_printf(out, "%-24s %12s  %s\n", name, size, when);
+        any = true;
+    }
+    if (!any) {
+        g_string_append_printf(out, "There is no snapshot in %s.\n", folder);
+    }
+}

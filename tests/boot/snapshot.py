@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Snapshots: a Linux with four harts that computes is kept by savevm, goes on, is taken back by loadvm, and goes on in another process by -loadvm.
+
+    snapshot.py [CASE-PATTERN...]
+"""
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "lib"))
+import machine                                                    # noqa: E402
+from console import Console                                       # noqa: E402
+from tap import Tap                                               # noqa: E402
+
+PROMPT = r"root@menura:\S*# "
+MONITOR = r"\(menura\) "
+# Two processes that hash what the other wrote to the disk last, ever again; the sum at the end depends on every round.
+WORK = """cat >/w.sh <<'END'
+i=0; s=$1; while [ $i -lt $2 ]; do s=$(echo $s $i | sha256sum | cut -c1-64); echo $s >/f$1; [ $((i % 20)) = 0 ] && sync; i=$((i+1)); done
+echo "RESULT$1 $(cat /f$1)"
+END
+"""
+ROUNDS = 250
+
+
+def command(disk, *more):
+    return [machine.PROGRAM, "-M", "virt", "-m", "128M", "-smp", "4", "-nographic", "-kernel", machine.guest("Image"), "-initrd",
+            machine.guest("initramfs.cpio"), "-append", "console=ttyS0 root=/dev/vda rw", *machine.disk(disk), *more]
+
+
+def monitor(console, line):
+    """What the monitor says to @line."""
+    console.send("\x01c")
+    console.line(line)
+    text = console.expect(r"(?s)" + re.escape(line) + r"\s*\n(.*?)" + MONITOR, 60)[1]
+    console.send("\x01c")
+    return text
+
+
+def results(console):
+    found = {}
+    for _ in range(2):
+        m = console.expect(r"RESULT([ab]) ([0-9a-f]{64})", machine.limit(120))
+        found[m[1]] = m[2]
+    return found
+
+
+def expected():
+    out = {}
+    for name in "ab":
+        s = name
+        for i in range(ROUNDS):
+            s = hashlib.sha256(f"{s} {i}\n".encode()).hexdigest()
+        out[name] = s
+    return out
+
+
+def boot(console):
+    console.expect(PROMPT, machine.limit(60))
+    for line in WORK.splitlines():
+        console.line(line)
+    console.run("true", PROMPT, 20)
+    console.line(f"sh /w.sh a {ROUNDS} & sh /w.sh b {ROUNDS} & wait")
+    console.expect(r"& wait", 20)
+
+
+def kept_and_taken_back(folder, more):
+    disk = os.path.join(folder, "disk.img")
+    shutil.copyfile(machine.guest("demo.img"), disk)
+    with Console(command(disk, *more)) as console:
+        boot(console)
+        said = monitor(console, "savevm first")
+        assert "savevm:" not in said, said
+        assert results(console) == expected(), "the machine that went on computed something else"
+        said = monitor(console, "loadvm first")
+        assert "loadvm:" not in said, said
+        assert results(console) == expected(), "the machine that was taken back computed something else"
+        assert re.search(r"first +[\d.]+ MiB", monitor(console, "info snapshots"))
+    with Console(command(disk, *more, "-loadvm", "first")) as console:
+        assert results(console) == expected(), "the machine in another process computed something else"
+        console.run("sync", PROMPT, 30)
+        console.line("poweroff -f")
+        console.wait(30)
+    return os.path.join(disk + ".snapshots", "first")
+
+
+def case(more):
+    with tempfile.TemporaryDirectory() as folder:
+        path = kept_and_taken_back(folder, more)
+        return f"{os.path.getsize(path) >> 20} MiB"
+
+
+def start_fails(argv, what):
+    p = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
+                       timeout=machine.limit(20))
+    assert p.returncode == 1 and re.search(what, p.stderr), f"status {p.returncode}, wanted {what}: {p.stderr}"
+
+
+def refused():
+    """What does not fit or is damaged is an error that says why, and changes nothing."""
+    with tempfile.TemporaryDirectory() as folder:
+        disk, name = os.path.join(folder, "disk.img"), os.path.join(folder, "disk.img.snapshots", "one")
+        shutil.copyfile(machine.guest("demo.img"), disk)
+        with Console(command(disk)) as console:
+            console.expect(PROMPT, machine.limit(60))
+            monitor(console, "savevm one")
+            said = monitor(console, "loadvm nothing")
+            assert re.search(r"loadvm: .*nothing.*No such file", said), repr(said)
+            console.run("echo still here", PROMPT, 20)
+            said = monitor(console, "delvm two")
+            assert re.search("cannot be deleted: No such file", said), repr(said)
+        before = open(disk, "rb").read()
+        good = open(name, "rb").read()
+        argv = command(disk, "-loadvm", name)
+        start_fails([a if a != "4" else "2" for a in argv], r"-loadvm: .*one: is of a riscv64 machine virt, 4 CPUs.*this is .* 2 CPUs")
+        start_fails(argv + ["-device", "virtio-rng-device"], r"has no device virtio-rng")
+        for damaged in (good[:-1], good[:len(good) // 2], good[:40], b"", good[:5000] + bytes([good[5000] ^ 1]) + good[5001:],
+                        good[:-100000] + bytes([good[-100000] ^ 4]) + good[-99999:], b"x" + good[1:]):
+            with open(name, "wb") as f:
+                f.write(damaged)
+            start_fails(argv, r"-loadvm: .*one: is (damaged|no snapshot)")
+        assert open(disk, "rb").read() == before, "the disk was changed"
+
+
+def main():
+    tap = Tap(sys.argv[1:])
+    tap.case("disk", case, [])
+    tap.case("throw-away-writes", case, ["-snapshot"])
+    tap.case("refused", refused)
+    sys.exit(tap.finish())
+
+
+if __name__ == "__main__":
+    main()
