@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The command info: what an image is, for people and for machines, also of all images behind it.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "img/img-priv.h"
+#include "img/snapshot.h"
+
+typedef struct Details {
+    GPtrArray *keys, *values;
+} Details;
+
+static void get_details(BlockNode *node, Details *d)
+{
+    d->keys = g_ptr_array_new_with_free_func(g_free);
+    d->values = g_ptr_array_new_with_free_func(g_free);
+    if (node->driver->info) {
+        node->driver->info(node, d->keys, d->values);
+    }
+}
+
+/* "compression type" and "compression-type": the first is for people, the second for machines. */
+static char *key_text(const char *key, bool machine)
+{
+    return g_strdelimit(g_strdup(key), machine ? " _" : "-_", machine ? '-' : ' ');
+}
+
+/* False: not known. */
+static bool disk_size(const BlockNode *node, uint64_t *size)
+{
+    struct stat st;
+
+    if (stat(node->name, &st) < 0) {
+        return false;
+    }
+    *size = (uint64_t)st.st_blocks * 512;
+    return true;
+}
+
+static void print_human(BlockNode *node)
+{
+    g_autofree char *size = img_size_text(node->length), *used = NULL, *path = NULL;
+    Details d = {};
+    uint64_t bytes;
+
+    get_details(node, &d);
+    printf("image: %s\nfile format: %s\nvirtual size: %s (%" G_GUINT64_FORMAT " bytes)\n",
+           node->name, node->driver->name, size, node->length);
+    used = disk_size(node, &bytes) ? img_size_text(bytes) : g_strdup("unavailable");
+    printf("disk size: %s\n", used);
+    if (img_cluster_size(node)) {
+        printf("cluster_size: %" G_GUINT64_FORMAT "\n", img_cluster_size(node));
+    }
+    if (node->backing_name) {
+        path = node_backing_path(node->name, node->backing_name);
+        printf("backing file: %s", node->backing_name);
+        if (strcmp(path, node->backing_name)) {
+            printf(" (actual path: %s)", path);
+        }
+        putchar('\n');
+    }
+    if (node->backing_format) {
+        printf("backing file format: %s\n", node->backing_format);
+    }
+    snapshots_print(node);
+    for (unsigned i = 0; i < d.keys->len; i++) {
+        g_autofree char *key = key_text(g_ptr_array_index(d.keys, i), false);
+
+        printf("%s    %s: %s\n", i ? "" : "Format specific information:\n", key,
+               (char *)g_ptr_array_index(d.values, i));
+    }
+    g_ptr_array_unref(d.keys);
+    g_ptr_array_unref(d.values);
+}
+
+static void add_snapshots(ImgJson *json, BlockNode *node)
+{
+    g_autoptr(GPtrArray) list = snapshots_of(node);
+
+    if (!list->len) {
+        return;
+    }
+    json_open(json, "snapshots", '[');
+    for (unsigned i = 0; i < list->len; i++) {
+        const NodeSnapshot *s = g_ptr_array_index(list, i);
+
+        json_open(json, NULL, '{');
+        if (s->icount != UINT64_MAX) {
+            json_number(json, "icount", s->icount);
+        }
+        json_number(json, "vm-clock-nsec", s->vm_clock_ns % 1000000000);
+        json_string(json, "name", s->name);
+        json_number(json, "date-sec", s->date_sec);
+        json_number(json, "date-nsec", s->date_nsec);
+        json_number(json, "vm-clock-sec", s->vm_clock_ns / 1000000000);
+        json_string(json, "id", s->id);
+        json_number(json, "vm-state-size", s->vm_state_size);
+        json_close(json, '}');
+    }
+    json_close(json, ']');
+}
+
+static void add_details(ImgJson *json, BlockNode *node)
+{
+    Details d = {};
+
+    get_details(node, &d);
+    if (d.keys->len) {
+        json_open(json, "format-specific", '{');
+        json_string(json, "type", node->driver->name);
+        json_open(json, "data", '{');
+        for (unsigned i = 0; i < d.keys->len; i++) {
+            g_autofree char *key = key_text(g_ptr_array_index(d.keys, i), true);
+
+            json_guess(json, key, g_ptr_array_index(d.values, i));
+        }
+        json_close(json, '}');
+        json_close(json, '}');
+    }
+    g_ptr_array_unref(d.keys);
+    g_ptr_array_unref(d.values);
+}
+
+static void add_json(ImgJson *json, BlockNode *node)
+{
+    uint64_t bytes;
+
+    json_open(json, NULL, '{');
+    if (node->backing_format) {
+        json_string(json, "backing-filename-format", node->backing_format);
+    }
+    add_snapshots(json, node);
+    json_number(json, "virtual-size", node->length);
+    json_string(json, "filename", node->name);
+    if (img_cluster_size(node)) {
+        json_number(json, "cluster-size", img_cluster_size(node));
+    }
+    json_string(json, "format", node->driver->name);
+    if (disk_size(node, &bytes)) {
+        json_number(json, "actual-size", bytes);
+    }
+    add_details(json, node);
+    if (node->backing_name) {
+        g_autofree char *path = node_backing_path(node->name, node->backing_name);
+
+        json_string(json, "full-backing-filename", path);
+        json_string(json, "backing-filename", node->backing_name);
+    }
+    json_bool(json, "dirty-flag", false);
+    json_close(json, '}');
+}
+
+/* The image behind @node, each opened by itself; NULL with *@failed: it was said why. */
+static BlockNode *open_next(const ImgArgs *args, const BlockNode *node, bool *failed)
+{
+    g_autofree char *path = NULL;
+    BlockNode *next;
+
+    if (!img_has(args, "backing-chain") || !node->backing_name) {
+        return NULL;
+    }
+    path = node_backing_path(node->name, node->backing_name);
+    next = img_open(args, path, node->backing_format, IMG_NO_BACKING | IMG_ONLY_FILE);
+    *failed = !next;
+    return next;
+}
+
+int img_info(const ImgArgs *args)
+{
+    bool json_wanted = img_wants_json(args), chain = img_has(args, "backing-chain"), failed = false;
+    BlockNode *node, *next;
+    ImgJson json;
+    unsigned n = 0;
+
+    if (args->n_files != 1) {
+        return img_usage_error("Expecting one image file name");
+    }
+    node = img_open(args, args->files[0], img_get(args, "f"), IMG_NO_BACKING);
+    if (!node) {
+        return 1;
+    }
+    json_begin(&json);
+    if (chain) {
+        json_open(&json, NULL, '[');
+    }
+    for (; node; node = next) {
+        if (json_wanted) {
+            add_json(&json, node);
+        } else {
+            fputs(n ? "\n" : "", stdout);
+            print_human(node);
+        }
+        next = open_next(args, node, &failed);
+        img_close(node);
+        if (++n > NODE_MAX_CHAIN) {
+            failed = img_error("Backing file '%s' creates an infinite loop.", args->files[0]);
+            node_close(next);
+            next = NULL;
+        }
+    }
+    if (chain) {
+        json_close(&json, ']');
+    }
+    if (json_wanted && !failed) {
+        json_end(&json);
+    } else {
+        g_string_free(json.text, TRUE);
+    }
+    return failed;
+}

@@ -1,0 +1,322 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""menura-img beside qemu-img: the same commands on the same files in two folders. What they print (but for the program's name and
+suggestions), their exit statuses and the files they leave must be the same.
+
+    tests/img/test-img.py [PATTERN...]        menura-img is in $MENURA_BUILD
+"""
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
+from tap import Skip, Tap                                         # noqa: E402
+
+BUILD = os.environ.get("MENURA_BUILD", os.path.join(ROOT, "build"))
+MENURA = os.path.join(BUILD, "menura-img")
+QEMU = shutil.which("qemu-img")
+WORK = tempfile.mkdtemp(prefix="menura-img-")
+TIMEOUT = 60
+
+
+def run(program, *args, cwd=None):
+    return subprocess.run([program, *args], cwd=cwd, check=False, timeout=TIMEOUT, text=True, errors="replace",
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+
+
+def can_make(format_):
+    path = os.path.join(WORK, "probe." + format_)
+    made = run(MENURA, "create", "-q", "-f", format_, path, "1M").returncode == 0
+    return made and run(MENURA, "info", path).returncode == 0
+
+
+def plain(text):
+    """Without what may differ."""
+    text = re.sub(r"; did you mean '[^']*'\?", "", text.replace("menura-img", "qemu-img"))
+    text = re.sub(r"(WARNING: Image format[^\n]*\n[^\n]*\n[^\n]*\n)\1+", r"\1", text)
+    text = re.sub(r"#block\d+", "#block", text)
+    return re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "DATE", text)
+
+
+def write(path, pieces, size=None):
+    """@pieces: (offset, bytes)."""
+    with open(path, "wb") as f:
+        for offset, data in pieces:
+            f.seek(offset)
+            f.write(data)
+        if size is not None:
+            f.truncate(size)
+
+
+def pattern(n, seed=1):
+    return bytes((i * seed + (i >> 8) * 7) & 0xff or 1 for i in range(256)) * (n // 256)
+
+
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def prepare(folder):
+    """What the commands find: all kinds of raw images."""
+    os.makedirs(os.path.join(folder, "sub"))
+    at = lambda name: os.path.join(folder, name)                  # noqa: E731
+    write(at("a.raw"), [(65536, pattern(65536))], 1 << 20)
+    write(at("same.raw"), [(65536, pattern(65536)), (300000, bytes(5000))], 1 << 20)
+    write(at("longer.raw"), [(65536, pattern(65536))], 2 << 20)
+    write(at("longer-data.raw"), [(65536, pattern(65536)), (1536100, b"x")], 2 << 20)
+    write(at("other.raw"), [(65536, pattern(65536)), (614500, b"y")], 1 << 20)
+    write(at("full.raw"), [(0, pattern(1 << 20, 3))])
+    write(at("odd.raw"), [(0, b"hello\n")])
+    write(at("odd2.raw"), [(4096, pattern(4096))], 10001)
+    write(at("empty.raw"), [], 0)
+    write(at("zero.raw"), [], 3 << 20)
+    write(at("holes.raw"), [(i << 16, pattern(4096, i + 1)) for i in range(0, 64, 3)], 5 << 20)
+
+
+class Pair:
+    """The same folder twice."""
+
+    def __init__(self, name):
+        self.folders = []
+        for program in ("menura", "qemu"):
+            folder = os.path.join(WORK, name, program)
+            prepare(folder)
+            self.folders.append(folder)
+
+    def both(self, *args):
+        return [run(p, *args, cwd=f) for p, f in zip((MENURA, QEMU), self.folders)]
+
+    def same(self, *args, text=True):
+        """@text: also what is printed."""
+        ours, theirs = self.both(*args)
+        what = "menura-img " + " ".join(args)
+        for stream in ("stdout", "stderr") if text else ():
+            a, b = plain(getattr(ours, stream)), plain(getattr(theirs, stream))
+            if "--output=json" in args and stream == "stdout" and theirs.returncode == 0:
+                a, b = json.loads(a), json.loads(b)
+            assert a == b, f"{what}: {stream}:\n{a}\nqemu-img:\n{b}"
+        assert ours.returncode == theirs.returncode, f"{what}: {ours.returncode}, qemu-img: {theirs.returncode}\n{ours.stderr}"
+        return ours
+
+    def same_file(self, name):
+        paths = [os.path.join(f, name) for f in self.folders]
+        there = [os.path.exists(p) for p in paths]
+        assert there[0] == there[1], f"{name}: there: {there}"
+        assert not there[0] or read(paths[0]) == read(paths[1]), name + ": differs"
+
+    def same_files(self):
+        names = sorted({n for f in self.folders for n in os.listdir(f) if n.endswith(".raw")})
+        for name in names:
+            self.same_file(name)
+
+    def same_space(self, name):
+        """Holes where qemu-img leaves holes."""
+        blocks = [os.stat(os.path.join(f, name)).st_blocks for f in self.folders]
+        assert blocks[0] <= blocks[1], f"{name}: {blocks[0]} blocks, qemu-img: {blocks[1]}"
+
+
+def commands_case(name, lines, text=True):
+    pair = Pair(name)
+    for line in lines:
+        pair.same(*line.split(), text=text)
+    pair.same_files()
+    return f"{len(lines)} commands"
+
+
+USAGE = ["", "nocmd", "creat x", "--foo", "create", "create -f", "create -Z x", "create --foo x", "create -f raw x 1M extra",
+         "info", "info a.raw full.raw", "info --output=xml a.raw", "map", "check", "check -r foo a.raw", "compare a.raw",
+         "convert", "convert a.raw", "resize -f raw a.raw", "snapshot",
+         "snapshot -c a -d b a.raw", "commit", "rebase a.raw", "measure", "measure --size 1G a.raw", "amend a.raw", "bench",
+         "bitmap --add a.raw", "bitmap a.raw foo", "dd if=a.raw", "dd of=a.raw", "dd if=a.raw of=d.raw foo=1",
+         "dd if=a.raw of=d.raw foo", "convert -t foo a.raw b", "check -T foo a.raw", "info -f raw --image-opts a.raw"]
+
+CREATE = ["create a1.raw 1M", "create -f raw b.raw 1000", "create -q -f raw c.raw 10M", "create -f nofmt x 1M",
+          "create -f raw -o foo=1 x 1M", "create -f raw -o size=1M,foo x", "create -f raw x", "create -f raw x abc",
+          "create -f raw x.raw 1.5k", "create -f raw x 99999999999999999E", "create -f raw x 8E",
+          "create -f raw -b a.raw -F raw o3.raw 4M", "create -f raw -o preallocation=full f.raw 64k",
+          "create -f raw -o size=2M x 64k", "create -f raw -o preallocation=falloc,size=2M p.raw",
+          "create -f raw -o size=5 -o size=1k y.raw", "create -f raw -o , x 1M", "create -f raw z.raw 0",
+          "create -f raw /nonexist/x 1M"]
+
+INFO = ["info nope", "info a.raw", "info odd.raw", "info --output=json odd2.raw", "info empty.raw", "info -U full.raw",
+        "info --backing-chain a.raw", "info --backing-chain --output=json a.raw", "info -f raw --output=json holes.raw",
+        "info -f foo a.raw", "info .", "info --image-opts driver=raw,file.filename=a.raw"]
+
+MAP = ["map a.raw", "map --output=json a.raw", "map odd.raw",
+       "map empty.raw", "map zero.raw", "map --output=json zero.raw", "map holes.raw", "map --output=json holes.raw",
+       "map --output=json --start-offset=100k --max-length=200k holes.raw", "map --start-offset=5M a.raw",
+       "map --start-offset=foo a.raw", "map nope"]
+
+COMPARE = ["compare a.raw same.raw", "compare same.raw a.raw", "compare -s a.raw a.raw", "compare a.raw longer.raw",
+           "compare longer.raw a.raw", "compare -s a.raw longer.raw", "compare a.raw longer-data.raw",
+           "compare longer-data.raw a.raw", "compare a.raw other.raw", "compare -q a.raw other.raw", "compare -f raw -F raw other.raw a.raw",
+           "compare a.raw nope", "compare nope a.raw", "compare -f foo a.raw a.raw", "compare full.raw zero.raw", "compare odd.raw empty.raw",
+           "compare zero.raw empty.raw", "compare holes.raw full.raw", "compare -U a.raw a.raw"]
+
+RESIZE = ["resize -f raw a.raw 2M", "resize -f raw a.raw 1M", "resize -f raw --shrink a.raw 1M", "resize -f raw a.raw +512",
+          "resize -f raw --shrink a.raw -512", "resize -f raw --shrink a.raw -512G", "resize -f raw a.raw foo",
+          "resize -f raw --preallocation=full a.raw 1100k", "resize -f raw --preallocation=foo a.raw 1200k",
+          "resize -f raw --preallocation=full --shrink a.raw 1M", "resize nope 2M", "resize full.raw 2M",
+          "resize -q -f raw --preallocation=falloc zero.raw 4M", "resize -f raw odd.raw +1k"]
+
+CONVERT = ["convert a.raw b1.raw", "convert -f raw -O raw holes.raw b2.raw", "convert odd2.raw b3.raw", "convert empty.raw b4.raw",
+           "convert a.raw odd.raw holes.raw b5.raw", "convert -S 0 holes.raw b6.raw", "convert -S 64k holes.raw b7.raw",
+           "convert -m 1 full.raw b8.raw", "convert -W -m 16 full.raw b9.raw", "convert -n full.raw longer.raw",
+           "convert -n a.raw nope", "convert -n zero.raw a.raw", "convert -n -S 4k holes.raw b6.raw",
+           "convert -n --target-is-zero holes.raw b6.raw", "convert -O foo a.raw b", "convert -f foo a.raw b", "convert nope b",
+           "convert -c -O raw a.raw b", "convert -S 3 a.raw b", "convert -m 99 a.raw b", "convert -O raw -B a.raw -F raw a.raw b",
+           "convert -O raw -o foo=3 a.raw b", "convert --target-is-zero a.raw b", "convert -O raw a.raw /nonexist/x",
+           "convert -O raw a.raw a.raw", "convert -C a.raw b10.raw", "convert -C -S 0 a.raw b", "convert --salvage a.raw b11.raw",
+           "convert -o preallocation=full a.raw b12.raw", "convert -o size=5M a.raw b13.raw", "convert -U -q a.raw b14.raw",
+           "convert -t none -T none holes.raw b15.raw", "convert full.raw b1.raw", "convert zero.raw b16.raw"]
+
+DD = ["dd if=a.raw of=d1.raw bs=64k count=3", "dd if=a.raw of=d2.raw bs=64k skip=1", "dd if=a.raw of=d3.raw bs=64k count=4 skip=1",
+      "dd if=a.raw of=d4.raw bs=0", "dd if=a.raw of=d5.raw bs=64k count=2 skip=100", "dd if=a.raw of=d6.raw count=x",
+      "dd if=odd.raw of=d7.raw bs=3", "dd if=full.raw of=d8.raw bs=1000 count=3 skip=1", "dd if=nope of=d9.raw",
+      "dd -f raw -O raw if=holes.raw of=d10.raw bs=1M", "dd if=full.raw of=d1.raw bs=4M"]
+
+OTHERS = ["check a.raw", "check nope", "check --output=json a.raw", "snapshot -l a.raw", "snapshot -c foo a.raw",
+          "snapshot -d foo a.raw", "snapshot -a foo a.raw", "commit a.raw", "commit nope", "rebase -b x a.raw", "amend -o x=1 a.raw",
+          "amend -f raw -o size=2M a.raw", "bench -d x a.raw", "bench -c foo a.raw", "bench -s x a.raw", "bench --flush-interval=2 a.raw",
+          "bench --pattern=256 -w -f raw a.raw"]
+
+MEASURE = ["measure --size 1G", "measure a.raw", "measure odd.raw", "measure -O raw --output=json a.raw", "measure --size 1000",
+           "measure --size foo", "measure -O foo --size 1", "measure nope"]
+
+
+def progress():
+    pair = Pair("progress")
+    for line in ("convert -p -f raw full.raw p.raw", "compare -p full.raw p.raw"):
+        ours = pair.same(*line.split(), text=False).stdout
+        assert ours.startswith("    (0.00/100%)") and "    (100.00/100%)" in ours and ours.endswith("\n"), repr(ours)
+
+
+def same_holes():
+    pair = Pair("holes")
+    for line in ("convert holes.raw h1.raw", "convert same.raw h2.raw", "convert zero.raw h3.raw"):
+        pair.same(*line.split())
+        pair.same_space(line.split()[-1])
+
+
+def interrupted():
+    """A target that is new is whole or not there; one that is there keeps its name."""
+    folder = os.path.join(WORK, "interrupted")
+    os.makedirs(folder)
+    source, target = os.path.join(folder, "big.raw"), os.path.join(folder, "new.raw")
+    with open(source, "wb") as f:
+        for _ in range(128):
+            f.write(pattern(2 << 20))
+    for delay in (0, .01, .03, .1):
+        p = subprocess.Popen([MENURA, "convert", "-m", "1", source, target])  # pylint: disable=consider-using-with
+        time.sleep(delay)
+        p.send_signal(signal.SIGTERM)
+        status = p.wait(TIMEOUT)
+        assert status in (0, -signal.SIGTERM), status
+        if os.path.exists(target):
+            assert status == 0 and os.path.getsize(target) == os.path.getsize(source)
+            os.unlink(target)
+        left = set(os.listdir(folder)) - {"big.raw"}
+        assert status == 0 or delay == 0 or not left, left
+        for name in left:
+            os.unlink(os.path.join(folder, name))
+
+
+def failed_target():
+    pair = Pair("failed")
+    folder = pair.folders[0]
+    before = sorted(os.listdir(folder))
+    assert run(MENURA, "convert", "-o", "preallocation=nonsense", "a.raw", "new.raw", cwd=folder).returncode == 1
+    assert sorted(os.listdir(folder)) == before, sorted(set(os.listdir(folder)) - set(before))
+
+
+def help_and_suggestions():
+    for args in (["--help"], ["help"], ["help", "convert"], ["create", "--help"], ["--version"], ["-V"], ["info", "-h"]):
+        r = run(MENURA, *args)
+        assert r.returncode == 0 and "menura-img" in r.stdout and not r.stderr, (args, r)
+    for args, text in ((["conver", "a", "b"], "did you mean 'convert'?"), (["info", "--outptu=json", "x"], "did you mean '--output'?"),
+                       (["create", "-f", "rwa", "x", "1"], "did you mean 'raw'?"),
+                       (["create", "-o", "preallocatoin=off", "x", "1"], "did you mean 'preallocation'?")):
+        r = run(MENURA, *args, cwd=WORK)
+        assert r.returncode == 1 and text in r.stderr, (args, r)
+
+
+def manual():
+    """docs/menura-img.1 has each command, and each option of its line in the help."""
+    with open(os.path.join(ROOT, "docs", "menura-img.1"), encoding="utf-8") as f:
+        page = f.read().replace("\\-", "-")
+    shown = re.findall(r"^  (\w+) (.*)$", run(MENURA, "--help").stdout, re.M)
+    assert len(shown) >= 15, shown
+    for name, syntax in shown:
+        m = re.search(r"^\.SS " + name + r"\n(.*?)(?=^\.S[SH] )", page, re.M | re.S)
+        assert m, name + ": not in the page"
+        for option in re.findall(r"(?<![\w-])--?[A-Za-z][\w-]*", syntax):
+            assert option in m[1] or option in page[:page.index(".SH COMMANDS")], f"{name} {option}: not in the page"
+
+
+def hostile():
+    """No file crashes it."""
+    folder = os.path.join(WORK, "hostile")
+    os.makedirs(folder)
+    heads = [b"QFI\xfb\0\0\0\3", b"KDMV\1\0\0\0", b"conectix", b"vhdxfile", b"QED\0", b"WithoutFreeSpace", b"# Disk DescriptorFile\n",
+             bytes(64) + b"\x7f\x10\xda\xbe"]
+    for i, head in enumerate(heads):
+        for tail in (b"", b"\xff" * 4096, bytes(4096)):
+            write(os.path.join(folder, "x"), [(0, head + tail)])
+            for args in (["info"], ["check"], ["map"], ["measure"], ["snapshot", "-l"]):
+                r = run(MENURA, *args, "x", cwd=folder)
+                assert r.returncode in (0, 1, 2, 3, 63), (i, args, r)
+
+
+# ---- Formats with more to them ----
+
+def formats(name, make_options=()):
+    """From and to raw, read by the other program."""
+    pair = Pair("format-" + name)
+    ours = pair.folders[0]
+    for source in ("holes.raw", "full.raw", "a.raw", "zero.raw"):
+        for program, other in ((MENURA, QEMU), (QEMU, MENURA)):
+            for p, args in ((program, ["convert", "-O", name, *make_options, source, "x.img"]), (other, ["convert", "-f", name, "x.img", "back"])):
+                r = run(p, *args, cwd=ours)
+                assert r.returncode == 0, (p, args, r.stderr)
+            r = run(QEMU, "compare", "-f", "raw", "-F", "raw", source, "back", cwd=ours)
+            assert r.returncode == 0, (source, r.stdout)
+            os.unlink(os.path.join(ours, "x.img"))
+
+
+def tap_formats(tap):
+    for name in ("qcow2", "vdi", "vmdk", "vpc", "vhdx", "qed", "parallels"):
+        if can_make(name):
+            tap.case("format " + name, formats, name)
+
+
+def main():
+    tap = Tap(sys.argv[1:])
+    tap.case("help and suggestions", help_and_suggestions)
+    tap.case("manual page", manual)
+    tap.case("files of any kind", hostile)
+    tap.case("interrupted convert", interrupted)
+    tap.case("failed convert", failed_target)
+    if not QEMU:
+        raise Skip("no qemu-img")
+    for name, lines in (("usage", USAGE), ("create", CREATE), ("info", INFO), ("map", MAP), ("compare", COMPARE), ("resize", RESIZE),
+                        ("convert", CONVERT), ("dd", DD), ("others", OTHERS), ("measure", MEASURE)):
+        tap.case(name, commands_case, name, lines)
+    tap.case("progress", progress)
+    tap.case("holes", same_holes)
+    tap_formats(tap)
+    sys.exit(tap.finish())
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    finally:
+        shutil.rmtree(WORK)
