@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Shared by the commands of menura-img: their arguments (img.c), messages and opening (common.c), options of new images (target.c), extents of a chain of images
- * (extent.c), JSON (json.c). Every command returns its exit status and has said what is wrong by then.
+ * Shared by the commands of menura-img: their arguments (img.c), messages and opening (common.c), options of new images (target.c),
+ * extents of a chain of images (extent.c), JSON (json.c). Every command returns its exit status and has said what is wrong by then.
  */
 #ifndef IMG_IMG_PRIV_H
 #define IMG_IMG_PRIV_H
