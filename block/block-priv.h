@@ -10,6 +10,7 @@
 #include "block/node.h"
 
 typedef struct BlockOverlay BlockOverlay;
+typedef struct BlockThrottle BlockThrottle;
 
 typedef struct RequestList {
     BlockRequest *first, **end;
@@ -21,6 +22,7 @@ struct BlockBackend {
     char *id, *user;
     BlockNode *node;
     BlockOverlay *overlay;                              /* NULL: no snapshot */
+    BlockThrottle *throttle;                            /* NULL: no limits */
     bool readonly, cache_unsafe, writethrough, discard; /* as in BlockOptions */
     BlockEngine engine;
     void (*batch_end)(void *opaque);
@@ -55,6 +57,17 @@ bool uring_is_there(void);
 void uring_submit(RequestList *list);
 /* Gives back what the ring has finished. Any thread. */
 void uring_poll(void);
+
+/* ---- throttle.c ---- */
+
+/* NULL: there are no limits. */
+BlockThrottle *throttle_new(const uint64_t per_second[N_BLOCK_LIMITS]);
+/* Its requests have all been finished. NULL is allowed. */
+void throttle_free(BlockThrottle *t);
+/* Gives @req to the worker threads when the limits let it; it has begun (requests_began()). */
+void throttle_submit(BlockThrottle *t, BlockRequest *req);
+/* While it is on nothing waits. */
+void throttle_hurry(BlockThrottle *t, bool hurry);
 
 /* ---- finish.c ---- */
 

@@ -164,7 +164,14 @@ void block_unplug(void)
 
 void block_submit(BlockBackend *blk, BlockRequest *req)
 {
+    bool limited = blk->throttle && !synchronous && pool_start();
+
     req->blk = blk;
+    if (limited && !check_range(blk, req->op, req->offset, req->bytes)) {
+        requests_began(blk, 1);
+        throttle_submit(blk->throttle, req);
+        return;
+    }
     if (carry_out_at_hand(blk, req)) {
         req->done(req, req->result);
         return;
@@ -211,6 +218,7 @@ static void free_back_end(BlockBackend *blk)
     if (blk->overlay) {
         overlay_free(blk->overlay);
     }
+    throttle_free(blk->throttle);
     node_close(blk->node);
     g_free(blk->id);
     g_free(blk->user);
@@ -242,6 +250,7 @@ BlockBackend *block_open(const BlockOptions *options, GError **error)
     blk->cache_unsafe = options->cache_unsafe;
     blk->writethrough = options->cache_writethrough;
     blk->discard = options->discard;
+    blk->throttle = throttle_new(options->limits);
     blk->engine = choose_engine(options);
     if (!open_node(blk, options, error)) {
         free_back_end(blk);

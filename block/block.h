@@ -20,6 +20,17 @@ typedef struct BlockBackend BlockBackend;
 /* How requests that must wait are carried out (aio=). */
 typedef enum BlockAio { BLOCK_AIO_DEFAULT, BLOCK_AIO_THREADS, BLOCK_AIO_URING } BlockAio;
 
+/* What can be limited (throttling.*): bytes and requests a second. */
+typedef enum BlockLimit {
+    BLOCK_BPS_TOTAL,
+    BLOCK_BPS_READ,
+    BLOCK_BPS_WRITE,
+    BLOCK_IOPS_TOTAL,
+    BLOCK_IOPS_READ,
+    BLOCK_IOPS_WRITE,
+    N_BLOCK_LIMITS
+} BlockLimit;
+
 typedef struct BlockOptions {
     const char *id;
     const char *file;
@@ -32,6 +43,7 @@ typedef struct BlockOptions {
     bool
         cache_writethrough; /* cache=writethrough, directsync: a write is on the disk when it ends */
     bool discard;           /* discard=unmap: what the guest discards is given back */
+    uint64_t limits[N_BLOCK_LIMITS]; /* a second; 0: none. Not in synchronous mode */
     BlockAio aio; /* default: threads; they are also there where io_uring is not to be had */
 } BlockOptions;
 

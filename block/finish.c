@@ -151,8 +151,14 @@ static bool wait_for_progress(BlockBackend *blk)
 
 void block_drain(BlockBackend *blk)
 {
+    if (blk->throttle) {
+        throttle_hurry(blk->throttle, true);
+    }
     block_unplug_all();
     do {
         complete();
     } while (wait_for_progress(blk));
+    if (blk->throttle) {
+        throttle_hurry(blk->throttle, false);
+    }
 }

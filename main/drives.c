@@ -8,6 +8,7 @@
 
 #include <string.h>
 #include "util/keyval.h"
+#include "util/size.h"
 #include "util/suggest.h"
 
 typedef enum DriveInterface {
@@ -152,11 +153,60 @@ static void set_cache(BlockOptions *block, const char *mode)
     block->cache_writethrough = is_one_of(mode, "writethrough", "directsync");
 }
 
+/* Limits by QEMU's new and old names. */
+static const char *const limit_keys[N_BLOCK_LIMITS][2] = {
+    [BLOCK_BPS_TOTAL] = { "throttling.bps-total", "bps" },
+    [BLOCK_BPS_READ] = { "throttling.bps-read", "bps_rd" },
+    [BLOCK_BPS_WRITE] = { "throttling.bps-write", "bps_wr" },
+    [BLOCK_IOPS_TOTAL] = { "throttling.iops-total", "iops" },
+    [BLOCK_IOPS_READ] = { "throttling.iops-read", "iops_rd" },
+    [BLOCK_IOPS_WRITE] = { "throttling.iops-write", "iops_wr" },
+};
+
+static bool set_limits(BlockOptions *block, const KeyVals *kv, GError **error)
+{
+    for (unsigned n = 0; n < N_BLOCK_LIMITS; n++) {
+        for (unsigned i = 0; i < 2; i++) {
+            const char *key = limit_keys[n][i], *text = keyvals_get(kv, key);
+
+            if (text && !size_parse(text, 'b', key, &block->limits[n], error)) {
+                g_prefix_error(error, "-drive: ");
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 static bool open_drive(DriveParser *p, const char *text, bool snapshot, GError **error)
 {
-    static const char *const allowed[] = { "file",      "format",   "if",    "id",      "readonly",
-                                           "read-only", "snapshot", "cache", "index",   "unit",
-                                           "bus",       "media",    "aio",   "discard", NULL };
+    static const char *const allowed[] = { "file",
+                                           "format",
+                                           "if",
+                                           "id",
+                                           "readonly",
+                                           "read-only",
+                                           "snapshot",
+                                           "cache",
+                                           "index",
+                                           "unit",
+                                           "bus",
+                                           "media",
+                                           "aio",
+                                           "discard",
+                                           "throttling.bps-total",
+                                           "bps",
+                                           "throttling.bps-read",
+                                           "bps_rd",
+                                           "throttling.bps-write",
+                                           "bps_wr",
+                                           "throttling.iops-total",
+                                           "iops",
+                                           "throttling.iops-read",
+                                           "iops_rd",
+                                           "throttling.iops-write",
+                                           "iops_wr",
+                                           NULL };
     g_autoptr(KeyVals) kv = keyvals_parse(text, "file");
     BlockOptions block = { .snapshot = snapshot };
     DriveInterface interface = DRIVE_VIRTIO;
@@ -182,7 +232,8 @@ static bool open_drive(DriveParser *p, const char *text, bool snapshot, GError *
     block.discard = is_one_of(keyvals_get(kv, "discard"), "unmap", "on");
     block.aio = find_aio(keyvals_get(kv, "aio"));
     block.readonly = !g_strcmp0(keyvals_get(kv, "media"), "cdrom");
-    if (!keyvals_get_bool(kv, "-drive", "readonly", &block.readonly, error) ||
+    if (!set_limits(&block, kv, error) ||
+        !keyvals_get_bool(kv, "-drive", "readonly", &block.readonly, error) ||
         !keyvals_get_bool(kv, "-drive", "read-only", &block.readonly, error) ||
         !keyvals_get_bool(kv, "-drive", "snapshot", &block.snapshot, error)) {
         return false;

@@ -154,7 +154,7 @@ static void test_refused(void)
     make_disk(SECTOR);
     assert_refused((BlockOptions){ .format = "qcow2" }, "qcow2");
     g_file_set_contents(disk, "QFI\xfb rest", -1, NULL);
-    assert_refused((BlockOptions){ .readonly = true }, "format=raw");
+    assert_refused((BlockOptions){ .readonly = true }, "qcow2");
     g_assert_null(block_find("refused"));
     open_with((BlockOptions){ .format = "raw" });
     close_all();
@@ -336,6 +336,49 @@ static void test_synchronous(void)
     close_all();
     compare_with_model((BlockOptions){ 0 }, DISK);
     block_set_synchronous(false);
+}
+
+/* 2 MiB at 4 MiB a second, after what goes without waiting, take four tenths of a second; who drains does not wait. */
+static void test_limits(void)
+{
+    enum { PIECES = 32, LEN = 65536 };
+    static uint8_t bufs[PIECES][LEN];
+
+    make_disk(PIECES * LEN);
+    for (unsigned drain = 0; drain < 2; drain++) {
+        BlockBackend *blk = open_with((BlockOptions){ .limits[BLOCK_BPS_READ] = 4 << 20 });
+        int64_t begin = g_get_monotonic_time(), took;
+        BlockRequest reqs[PIECES];
+        struct iovec iov[PIECES];
+        int results[PIECES];
+
+        lock_machine();
+        for (unsigned i = 0; i < PIECES; i++) {
+            iov[i] = (struct iovec){ bufs[i], LEN };
+            results[i] = 1;
+            reqs[i] = (BlockRequest){ .op = BLOCK_READ,
+                                      .offset = i * LEN,
+                                      .bytes = LEN,
+                                      .iov = &iov[i],
+                                      .n_iov = 1,
+                                      .done = note_done,
+                                      .opaque = &results[i] };
+            block_submit(blk, &reqs[i]);
+        }
+        if (drain) {
+            block_drain(blk);
+        }
+        unlock_machine();
+        for (unsigned i = 0; i < PIECES; i++) {
+            while (__atomic_load_n(&results[i], __ATOMIC_ACQUIRE) == 1) {
+                g_usleep(1000);
+            }
+            g_assert_cmpint(results[i], ==, 0);
+        }
+        took = g_get_monotonic_time() - begin;
+        g_assert_true(drain ? took < 300000 : took > 370000);
+        close_all();
+    }
 }
 
 static void test_discard(void)
@@ -672,6 +715,7 @@ int main(int argc, char **argv)
     g_test_add_func("/block/claim", test_claim);
     g_test_add_func("/block/synchronous", test_synchronous);
     g_test_add_func("/block/discard", test_discard);
+    g_test_add_func("/block/limits", test_limits);
     add_engine_tests();
     status = g_test_run();
     g_unlink(disk);
