@@ -283,6 +283,20 @@ static void warn_probed(const char *file)
             file);
 }
 
+/* It was given a format that its first bytes have nothing of. */
+static bool is_other_format(const char *file, const char *format)
+{
+    const BlockDriver *driver = format ? block_driver_find(format) : NULL;
+    uint8_t head[NODE_PROBE_BYTES];
+    FILE *f = driver && driver->probe ? fopen(file, "re") : NULL;
+    size_t n = f ? fread(head, 1, sizeof(head), f) : 0;
+
+    if (f) {
+        fclose(f);
+    }
+    return f && !driver->probe(head, n, file);
+}
+
 static BlockNode *open_file(const ImgArgs *args, const char *file, const char *format,
                             unsigned flags)
 {
@@ -299,7 +313,9 @@ static BlockNode *open_file(const ImgArgs *args, const char *file, const char *f
         return NULL;
     }
     node = node_open(&options, &error);
-    if (!node) {
+    if (!node && is_other_format(file, format)) {
+        img_error("Could not open '%s': Image is not in %s format", file, format);
+    } else if (!node) {
         bool locked = g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN);
 
         img_error("Could not open '%s': %s%s", file,

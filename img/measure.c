@@ -91,7 +91,9 @@ static bool measure_qcow2(Measure *m, const KeyVals *options)
     }
     metadata = qcow2_metadata(m->length, cluster, bits, extended ? 16 : 8);
     m->full = metadata + divide_up(m->length, cluster) * cluster;
-    m->required = prealloc && strcmp(prealloc, "off") ? m->full : metadata + data;
+    m->required = prealloc && (!strcmp(prealloc, "falloc") || !strcmp(prealloc, "full"))
+                      ? m->full
+                      : metadata + data;
     return true;
 }
 

@@ -58,6 +58,23 @@ static int by_name(const void *a, const void *b)
     return strcmp((*x)->name, (*y)->name);
 }
 
+/* What stands behind "KEY=" in qemu-img's list. */
+static const char *type_of(const NodeOptionInfo *o)
+{
+    static const char *const switches[] = { "lazy_refcounts", "extended_l2",
+                                            "data_file_raw",  "compat6",
+                                            "zeroed_grain",   "force_size",
+                                            "static",         NULL };
+
+    if (g_strv_contains(switches, o->name)) {
+        return "<bool (on/off)>";
+    }
+    if (!strcmp(o->name, "refcount_bits")) {
+        return "<num>";
+    }
+    return g_str_has_suffix(o->name, "size") ? "<size>" : "<str>";
+}
+
 int img_print_create_options(const BlockDriver *driver, bool with_file)
 {
     g_autoptr(GPtrArray) sorted = g_ptr_array_new();
@@ -77,7 +94,13 @@ int img_print_create_options(const BlockDriver *driver, bool with_file)
     for (unsigned i = 0; i < sorted->len; i++) {
         const NodeOptionInfo *o = g_ptr_array_index(sorted, i);
 
-        printf("  %-22s - %s\n", o->name, o->help);
+        g_autofree char *key = g_strconcat(o->name, "=", type_of(o), NULL);
+
+        printf("  %-22s - %s\n", key, o->help);
+    }
+    if (!with_file) {
+        printf("\nThe protocol level may support further options.\n"
+               "Specify the target filename to include those options.\n");
     }
     return 0;
 }
