@@ -292,20 +292,16 @@ static bool misfit(GError **error, const char *path, const char *format, ...)
     return false;
 }
 
-/* The first line in which two layouts differ: a field's name. */
-static char *first_difference(const char *a, const char *b)
+/* The first field that one layout has and the other has not so. */
+static char *first_difference(const char *theirs, const char *ours)
 {
-    while (*a && *b && *a == *b) {
-        a++;
-        b++;
+    g_auto(GStrv) a = g_strsplit(theirs, "\n", -1), b = g_strsplit(ours, "\n", -1);
+    unsigned i = 0;
+
+    while (a[i] && b[i] && !strcmp(a[i], b[i])) {
+        i++;
     }
-    while (*a == ':' || g_ascii_isdigit(*a) || (!*a && *b)) {
-        a = *a ? a + 1 : b;
-        if (!strcmp(a, b)) {
-            break;
-        }
-    }
-    return g_strndup(a, strcspn(a, ":\n"));
+    return g_strdup(a[i] && *a[i] ? a[i] : b[i] ? b[i] : "");
 }
 
 static bool check_section(const GPtrArray *sections, const char *path, const Stateful *s,
