@@ -1,0 +1,522 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Checking a qcow2 image: all references are counted and compared with the refcounts, and the COPIED flags with both. Repairing sets
+ * refcounts and flags right; refcount blocks that cannot be right where they are (or are missing) are made anew behind the end of the file.
+ * Entries that point to where nothing can be are reported, not repaired: what they meant is not known.
+ */
+#include <errno.h>
+#include <string.h>
+#include "block/formats/qcow2.h"
+
+typedef struct Check {
+    Qcow2 *s;
+    NodeCheck *c;
+    uint32_t *counts; /* references found, by host cluster */
+    uint64_t n;       /* clusters in the file */
+    uint64_t l2_max;  /* references that an L2 table may have */
+    uint64_t used_end;
+    bool rebuild;
+    uint64_t fixable; /* corruptions that a rebuild mends */
+} Check;
+
+static void G_GNUC_PRINTF(2, 3) note(Check *k, const char *format, ...)
+{
+    va_list args;
+
+    if (k->c->report && k->c->report->len < 1 << 20) {
+        va_start(args, format);
+        g_string_append_vprintf(k->c->report, format, args);
+        va_end(args);
+        g_string_append_c(k->c->report, '\n');
+    }
+}
+
+/* Counts a reference to each cluster of [@offset, @offset + @bytes); false: not in the file. */
+static bool refer(Check *k, uint64_t offset, uint64_t bytes, const char *what)
+{
+    uint64_t first = offset >> k->s->cluster_bits, last;
+
+    if (!bytes) {
+        return true;
+    }
+    last = offset + bytes < offset ? UINT64_MAX : (offset + bytes - 1) >> k->s->cluster_bits;
+    if (last >= k->n) {
+        k->c->corruptions++;
+        note(k, "ERROR %s at offset %#" G_GINT64_MODIFIER "x is behind the end of the file", what,
+             offset);
+        return false;
+    }
+    for (uint64_t i = first; i <= last; i++) {
+        k->counts[i] += k->counts[i] < UINT32_MAX;
+    }
+    k->used_end = MAX(k->used_end, last + 1);
+    return true;
+}
+
+/* ---- Counting ---- */
+
+static void count_statistics(Check *k, uint64_t entry, uint64_t *next)
+{
+    NodeCheck *c = k->c;
+    uint64_t host = entry & QE_OFFSET;
+
+    c->allocated_clusters++;
+    if (entry & QE_COMPRESSED) {
+        c->compressed_clusters++;
+        c->fragmented_clusters++;
+        return;
+    }
+    if (*next && host != *next) {
+        c->fragmented_clusters++;
+    }
+    *next = host + k->s->cluster_size;
+}
+
+static void count_entry(Check *k, uint64_t entry, uint64_t bitmap, bool active, uint64_t *next)
+{
+    Qcow2 *s = k->s;
+    Qcow2Kind kind;
+    uint64_t offset, bytes;
+    bool valid = true;
+
+    for (unsigned i = 0; i < (s->extended ? QCOW2_SUBCLUSTERS : 1) && valid; i++) {
+        valid = qcow2_entry_kind(s, entry, bitmap, i, &kind);
+    }
+    if (!valid) {
+        k->c->corruptions++;
+        note(k, "ERROR invalid L2 entry %#" G_GINT64_MODIFIER "x", entry);
+        return;
+    }
+    if (entry & QE_COMPRESSED) {
+        qcow2_compressed_extent(s, entry, &offset, &bytes);
+        /* Its last sector may be cut off by the file's end. */
+        bytes = offset < s->node->file->length ? MIN(bytes, s->node->file->length - offset) : bytes;
+        refer(k, offset, bytes, "compressed cluster");
+    } else if (!(entry & QE_OFFSET)) {
+        return;
+    } else if (!s->external) {
+        refer(k, entry & QE_OFFSET, s->cluster_size, "data cluster");
+    }
+    if (active) {
+        count_statistics(k, entry, next);
+    }
+}
+
+static void count_tree(Check *k, const uint64_t *l1, uint32_t n, bool active)
+{
+    Qcow2 *s = k->s;
+    uint64_t next = 0, entry, bitmap;
+    Qcow2Table *t;
+
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t offset = l1[i] & QE_OFFSET;
+
+        if (!offset) {
+            continue;
+        }
+        if (offset % s->cluster_size || (l1[i] & ~(QE_OFFSET | QE_COPIED))) {
+            k->c->corruptions++;
+            note(k, "ERROR invalid L1 entry %#" G_GINT64_MODIFIER "x", l1[i]);
+            continue;
+        }
+        if (!refer(k, offset, s->cluster_size, "L2 table")) {
+            continue;
+        }
+        if (k->counts[offset >> s->cluster_bits] > k->l2_max) {
+            k->c->corruptions++;
+            note(k, "ERROR the L2 table at offset %#" G_GINT64_MODIFIER "x is used twice", offset);
+            continue;
+        }
+        if (qcow2_table_get(s, offset, false, &t)) {
+            k->c->check_errors++;
+            note(k, "ERROR the L2 table at offset %#" G_GINT64_MODIFIER "x cannot be read", offset);
+            continue;
+        }
+        for (uint64_t j = 0; j < 1ull << s->l2_bits; j++) {
+            qcow2_entry_get(s, t, j, &entry, &bitmap);
+            if (entry || bitmap) {
+                count_entry(k, entry, bitmap, active, &next);
+            }
+        }
+    }
+}
+
+static void count_snapshots(Check *k)
+{
+    Qcow2 *s = k->s;
+
+    refer(k, s->snapshots_offset, s->snapshots_bytes, "table of snapshots");
+    for (guint i = 0; i < s->snapshots->len; i++) {
+        const Qcow2Snapshot *sn = g_ptr_array_index(s->snapshots, i);
+        g_autofree uint64_t *l1 = NULL;
+        int err;
+
+        if (!refer(k, sn->l1_offset, (uint64_t)sn->l1_size * 8, "L1 table of a snapshot")) {
+            continue;
+        }
+        l1 = qcow2_l1_read(s, sn->l1_offset, sn->l1_size, &err);
+        if (l1) {
+            count_tree(k, l1, sn->l1_size, false);
+        } else {
+            k->c->check_errors++;
+        }
+    }
+}
+
+static void count_bitmap(Check *k, const uint8_t *entry)
+{
+    Qcow2 *s = k->s;
+    uint64_t offset = q_get64(entry);
+    uint32_t n = q_get32(entry + 8);
+    g_autofree uint64_t *table = NULL;
+    int err;
+
+    if (n > QCOW2_MAX_L1 / 8 || !refer(k, offset, (uint64_t)n * 8, "table of a bitmap") ||
+        !(table = qcow2_l1_read(s, offset, n, &err))) {
+        k->c->check_errors++;
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        if (table[i] & QE_OFFSET) {
+            refer(k, table[i] & QE_OFFSET, s->cluster_size, "cluster of a bitmap");
+        }
+    }
+}
+
+static void count_bitmaps(Check *k)
+{
+    Qcow2 *s = k->s;
+    g_autofree uint8_t *dir = NULL;
+    uint64_t at = 0, size = s->bitmaps_size;
+
+    if (!(s->autoclear & Q_BITMAPS) || !size) {
+        return;
+    }
+    if (!refer(k, s->bitmaps_offset, size, "directory of bitmaps")) {
+        return;
+    }
+    dir = g_try_malloc(size);
+    if (!dir || qcow2_pread(s, s->bitmaps_offset, dir, size)) {
+        k->c->check_errors++;
+        return;
+    }
+    for (uint32_t i = 0; i < s->n_bitmaps && size - at >= 24; i++) {
+        uint64_t bytes =
+            (24 + (uint64_t)q_get16(dir + at + 18) + q_get32(dir + at + 20) + 7) / 8 * 8;
+
+        count_bitmap(k, dir + at);
+        at += MIN(bytes, size - at);
+    }
+}
+
+/* The refcount structure itself: where its parts are wrong, all of it is made anew. */
+static void count_refcounts(Check *k)
+{
+    Qcow2 *s = k->s;
+    uint64_t corruptions = k->c->corruptions;
+
+    if (!s->reftable_n) {
+        k->c->corruptions++;
+        k->rebuild = true;
+        note(k, "ERROR there is no refcount table");
+        return;
+    }
+    refer(k, s->reftable_offset, (uint64_t)s->reftable_n * 8, "refcount table");
+    for (uint32_t i = 0; i < s->reftable_n; i++) {
+        uint64_t offset = s->reftable[i];
+
+        if (!offset) {
+            continue;
+        }
+        if (offset % s->cluster_size) {
+            k->c->corruptions++;
+            note(k, "ERROR refcount block %u is not aligned", i);
+        } else if (refer(k, offset, s->cluster_size, "refcount block") &&
+                   k->counts[offset >> s->cluster_bits] > 1) {
+            k->c->corruptions++;
+            note(k, "ERROR refcount block %u is used for something else, too", i);
+        }
+    }
+    k->rebuild = k->c->corruptions > corruptions;
+    k->fixable += k->c->corruptions - corruptions;
+}
+
+static void count_all(Check *k)
+{
+    Qcow2 *s = k->s;
+
+    refer(k, 0, s->cluster_size, "header");
+    if (refer(k, s->l1_offset, (uint64_t)s->l1_size * 8, "L1 table")) {
+        count_tree(k, s->l1, s->l1_size, true);
+    }
+    count_snapshots(k);
+    count_bitmaps(k);
+}
+
+/* ---- Comparing ---- */
+
+/* Cluster @i, whose refcount should be @wanted. */
+static void compare(Check *k, uint64_t i, uint64_t wanted)
+{
+    NodeCheck *c = k->c;
+    uint64_t value;
+    bool fix;
+
+    if (qcow2_refcount_get(k->s, i, &value)) {
+        c->check_errors++;
+        return;
+    }
+    if (value == wanted) {
+        return;
+    }
+    note(k,
+         "%s cluster %" G_GUINT64_FORMAT " refcount=%" G_GUINT64_FORMAT
+         " reference=%" G_GUINT64_FORMAT,
+         value > wanted ? "Leaked" : "ERROR", i, value, wanted);
+    if (value > wanted) {
+        c->leaks++;
+        fix = c->fix_leaks || c->fix_errors;
+    } else {
+        c->corruptions++;
+        fix = c->fix_errors;
+        k->fixable++;
+    }
+    if (!fix || k->rebuild || wanted > qcow2_refcount_max(k->s)) {
+        return;
+    }
+    if (qcow2_refcount_set(k->s, i, wanted)) {
+        k->rebuild |= value < wanted; /* it has no block */
+    } else if (value > wanted) {
+        c->leaks_fixed++;
+    } else {
+        c->corruptions_fixed++;
+    }
+    if (qcow2_make_room(k->s)) {
+        c->check_errors++;
+    }
+}
+
+static void compare_all(Check *k)
+{
+    Qcow2 *s = k->s;
+
+    for (uint64_t i = 0; i < k->n; i++) {
+        compare(k, i, k->counts[i]);
+    }
+    for (uint64_t b = k->n / s->block_entries; b < s->reftable_n; b++) { /* behind the end */
+        uint64_t first = MAX(b * s->block_entries, k->n);
+
+        for (uint64_t i = first; s->reftable[b] && i < (b + 1) * s->block_entries; i++) {
+            compare(k, i, 0);
+        }
+    }
+}
+
+/* A flag that says the same as the refcount? Returns the entry as it should be. */
+static uint64_t compare_flag(Check *k, uint64_t entry, const char *what)
+{
+    uint64_t cluster = (entry & QE_OFFSET) >> k->s->cluster_bits;
+    bool wanted = cluster < k->n && k->counts[cluster] == 1;
+
+    if (cluster >= k->n || wanted == !!(entry & QE_COPIED)) {
+        return entry;
+    }
+    k->c->corruptions++;
+    k->fixable++;
+    note(k, "ERROR COPIED flag of the %s at offset %#" G_GINT64_MODIFIER "x: refcount=%u", what,
+         cluster << k->s->cluster_bits, k->counts[cluster]);
+    if (!k->c->fix_errors) {
+        return entry;
+    }
+    k->c->corruptions_fixed++;
+    return entry ^ QE_COPIED;
+}
+
+static void compare_l2_flags(Check *k, uint64_t offset)
+{
+    Qcow2 *s = k->s;
+    Qcow2Table *t;
+
+    if (qcow2_table_get(s, offset, false, &t)) {
+        return;
+    }
+    for (uint64_t j = 0; j < 1ull << s->l2_bits; j++) {
+        uint64_t entry, bitmap, wanted;
+
+        qcow2_entry_get(s, t, j, &entry, &bitmap);
+        if ((entry & QE_COMPRESSED) || !(entry & QE_OFFSET)) {
+            continue;
+        }
+        wanted = compare_flag(k, entry, "cluster");
+        if (wanted != entry) {
+            qcow2_entry_set(s, t, j, wanted, bitmap);
+        }
+    }
+}
+
+static void compare_flags(Check *k)
+{
+    Qcow2 *s = k->s;
+
+    for (uint32_t i = 0; i < s->l1_size; i++) {
+        uint64_t offset = s->l1[i] & QE_OFFSET, wanted;
+
+        if (!offset || offset % s->cluster_size || offset >> s->cluster_bits >= k->n ||
+            k->counts[offset >> s->cluster_bits] > k->l2_max) {
+            continue;
+        }
+        wanted = compare_flag(k, s->l1[i], "L2 table");
+        if (wanted != s->l1[i]) {
+            s->l1[i] = wanted;
+            qcow2_l1_touch(s, i);
+        }
+        if (!s->external) {
+            compare_l2_flags(k, offset);
+        }
+        if (qcow2_make_room(s)) {
+            k->c->check_errors++;
+        }
+    }
+}
+
+/* ---- Rebuilding ---- */
+
+static int write_blocks(Check *k, uint64_t first, uint64_t blocks, uint64_t end)
+{
+    Qcow2 *s = k->s;
+    g_autofree uint8_t *block = g_malloc(s->cluster_size);
+    int err = 0;
+
+    for (uint64_t b = 0; b < blocks && !err; b++) {
+        memset(block, 0, s->cluster_size);
+        for (uint64_t i = 0; i < s->block_entries; i++) {
+            uint64_t cluster = b * s->block_entries + i;
+            uint64_t count = cluster < k->n ? k->counts[cluster] : cluster < end;
+
+            qcow2_block_set(s, block, i, MIN(count, qcow2_refcount_max(s)));
+        }
+        err = node_pwrite(s->node->file, (first + b) << s->cluster_bits, block, s->cluster_size);
+    }
+    return err;
+}
+
+/* New blocks and a new table behind the file's end; the counts are those without the old ones. */
+static int rebuild(Check *k)
+{
+    Qcow2 *s = k->s;
+    uint64_t blocks = 1, table = 1, end, *entries;
+    int err;
+
+    do {
+        blocks = (k->n + blocks + table + s->block_entries - 1) / s->block_entries;
+        table = q_clusters(s, blocks * 8);
+        end = k->n + blocks + table;
+    } while (end > blocks * s->block_entries);
+    if (table << s->cluster_bits > QCOW2_MAX_REFTABLE) {
+        return -EFBIG;
+    }
+    entries = g_malloc0(table << s->cluster_bits);
+    for (uint64_t b = 0; b < blocks; b++) {
+        q_put64((uint8_t *)(entries + b), (k->n + b) << s->cluster_bits);
+    }
+    err = write_blocks(k, k->n, blocks, end);
+    err = err ? err
+              : node_pwrite(s->node->file, (k->n + blocks) << s->cluster_bits, entries,
+                            table << s->cluster_bits);
+    err = err ? err : node_flush(s->node->file);
+    if (err) {
+        g_free(entries);
+        return err;
+    }
+    g_free(s->reftable);
+    s->reftable = entries;
+    s->reftable_n = (uint32_t)(table * s->cluster_size / 8);
+    s->reftable_offset = (k->n + blocks) << s->cluster_bits;
+    for (uint32_t i = 0; i < s->reftable_n; i++) {
+        s->reftable[i] = GUINT64_FROM_BE(s->reftable[i]);
+    }
+    s->free_hint = 0;
+    qcow2_header_fill(s);
+    err = qcow2_header_write(s, QH_REFTABLE_OFFSET, QH_SNAPSHOTS);
+    return err ? err : node_flush(s->node->file);
+}
+
+/* The refcount blocks that are in memory are not those in the file any more. */
+static int make_anew(Check *k)
+{
+    Qcow2 *s = k->s;
+    NodeCheck scratch = { 0 }, *found = k->c;
+    int err;
+
+    qcow2_cache_drop(s);
+    memset(k->counts, 0, k->n * sizeof(*k->counts));
+    k->c = &scratch; /* what was found is in there already */
+    count_all(k);
+    k->c = found;
+    qcow2_cache_drop(s);
+    err = rebuild(k);
+    if (!err) {
+        k->c->corruptions_fixed = k->fixable;
+        k->c->leaks_fixed = k->c->leaks;
+    }
+    return err;
+}
+
+/* ---- All of it ---- */
+
+static int clear_marks(Check *k)
+{
+    Qcow2 *s = k->s;
+    int err;
+
+    if (s->version < 3 || !(s->incompatible & (Q_DIRTY | Q_CORRUPT)) || !k->c->fix_errors ||
+        k->c->corruptions > k->c->corruptions_fixed || k->c->check_errors) {
+        return 0;
+    }
+    s->incompatible &= ~(uint64_t)(Q_DIRTY | Q_CORRUPT);
+    q_put64(s->head + QH_INCOMPATIBLE, s->incompatible);
+    err = qcow2_header_write(s, QH_INCOMPATIBLE, QH_INCOMPATIBLE + 8);
+    return err ? err : node_flush(s->node->file);
+}
+
+static int check_locked(Check *k)
+{
+    Qcow2 *s = k->s;
+    bool fix = k->c->fix_leaks || k->c->fix_errors;
+    int err = s->node->readonly ? 0 : qcow2_flush_all(s);
+
+    k->n = q_clusters(s, s->node->file->length);
+    k->counts = g_try_new0(uint32_t, k->n + 1);
+    if (err || !k->counts) {
+        return err ? err : -ENOMEM;
+    }
+    count_all(k);
+    count_refcounts(k);
+    compare_all(k);
+    compare_flags(k);
+    if (k->rebuild && k->c->fix_errors) {
+        err = qcow2_flush(s);
+        err = err ? err : make_anew(k);
+    }
+    err = err || !fix ? err : qcow2_flush_all(s);
+    return err ? err : clear_marks(k);
+}
+
+bool qcow2_check(BlockNode *node, NodeCheck *check, GError **error)
+{
+    Qcow2 *s = node->priv;
+    Check k = { .s = s, .c = check };
+    int err;
+
+    if ((check->fix_leaks || check->fix_errors) && node->readonly) {
+        return node_fail(node, error, "is read-only, and cannot be repaired");
+    }
+    k.l2_max = s->snapshots->len + 1;
+    qcow2_alone_begin(s);
+    err = check_locked(&k);
+    qcow2_alone_end(s);
+    g_free(k.counts);
+    check->total_clusters = q_clusters(s, node->length);
+    check->image_end_offset = k.used_end << s->cluster_bits;
+    return !err || node_fail_errno(node, error, err, "cannot be checked");
+}

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The qcow2 header: reading and checking it, its extensions and the backing file's name, and changing it. All but the fixed fields stays
+ * as it was found (extensions that are not known, too) until a backing file is set, which makes the area behind the fields anew. Fields
+ * are written singly, each within one sector, so that a cut leaves the old or the new value.
+ */
+#include <errno.h>
+#include <string.h>
+#include "block/formats/qcow2.h"
+
+#define EXT_FORMAT    0xe2792acau
+#define EXT_FEATURES  0x6803f857u
+#define EXT_BITMAPS   0x23852875u
+#define EXT_CRYPT     0x0537be77u
+#define EXT_DATA_FILE 0x44415441u
+
+static const uint8_t magic[4] = { 'Q', 'F', 'I', 0xfb };
+
+int qcow2_header_write(Qcow2 *s, uint32_t from, uint32_t to)
+{
+    return node_pwrite(s->node->file, from, s->head + from, to - from);
+}
+
+void qcow2_header_fill(Qcow2 *s)
+{
+    uint8_t *h = s->head;
+
+    q_put64(h + QH_SIZE, s->node->exact_length ? s->node->exact_length : s->node->length);
+    q_put32(h + QH_L1_SIZE, s->l1_size);
+    q_put64(h + QH_L1_OFFSET, s->l1_offset);
+    q_put64(h + QH_REFTABLE_OFFSET, s->reftable_offset);
+    q_put32(h + QH_REFTABLE_CLUSTERS, (uint32_t)q_clusters(s, (uint64_t)s->reftable_n * 8));
+    q_put32(h + QH_SNAPSHOTS, s->snapshots->len);
+    q_put64(h + QH_SNAPSHOTS_OFFSET, s->snapshots_offset);
+    if (s->version >= 3) {
+        q_put64(h + QH_INCOMPATIBLE, s->incompatible);
+        q_put64(h + QH_COMPATIBLE, s->compatible);
+        q_put64(h + QH_AUTOCLEAR, s->autoclear);
+    }
+}
+
+int qcow2_prepare_write(Qcow2 *s)
+{
+    uint64_t kept = s->external ? Q_RAW_DATA : 0;
+    int err;
+
+    if (s->modified) {
+        return 0;
+    }
+    if (s->autoclear & ~kept) {
+        s->autoclear &= kept;
+        q_put64(s->head + QH_AUTOCLEAR, s->autoclear);
+        err = qcow2_header_write(s, QH_AUTOCLEAR, QH_AUTOCLEAR + 8);
+        err = err ? err : node_flush(s->node->file);
+        if (err) {
+            return err;
+        }
+    }
+    s->modified = true;
+    return 0;
+}
+
+/* ---- Reading ---- */
+
+/* The name that the image's own table gives an incompatible feature, or NULL. */
+static char *feature_name(const uint8_t *table, uint32_t bytes, unsigned bit)
+{
+    for (; table && bytes >= 48; table += 48, bytes -= 48) {
+        if (table[0] == 0 && table[1] == bit) {
+            g_autofree char *name = g_strndup((const char *)table + 2, 46);
+
+            return g_str_to_ascii(name, "C");
+        }
+    }
+    return NULL;
+}
+
+static bool check_features(Qcow2 *s, const NodeOptions *options, const uint8_t *table,
+                           uint32_t bytes, GError **error)
+{
+    uint64_t unknown = s->incompatible &
+                       ~(uint64_t)(Q_DIRTY | Q_CORRUPT | Q_DATA_FILE | Q_COMPRESSION | Q_EXTENDED);
+
+    if (unknown) {
+        unsigned bit = (unsigned)__builtin_ctzll(unknown);
+        g_autofree char *name = feature_name(table, bytes, bit);
+
+        return node_fail(s->node, error, "needs a feature that is not supported: bit %u, %s", bit,
+                         name ? name : "which it gives no name");
+    }
+    if ((s->incompatible & Q_CORRUPT) && !options->readonly && !options->repair) {
+        return node_fail(s->node, error, "is marked as corrupt: repair it, or open it read-only");
+    }
+    return true;
+}
+
+static bool read_backing_name(Qcow2 *s, GError **error)
+{
+    uint64_t offset = q_get64(s->head + QH_BACKING_OFFSET);
+    uint32_t size = q_get32(s->head + QH_BACKING_SIZE);
+
+    if (!offset) {
+        return true;
+    }
+    if (size > QCOW2_MAX_NAME || offset < s->header_length || offset > s->cluster_size ||
+        size > s->cluster_size - offset) {
+        return node_fail(s->node, error, "the name of its backing file is not in the header");
+    }
+    if (!size) {
+        return true;
+    }
+    s->has_backing = true;
+    s->node->backing_name = g_strndup((const char *)s->head + offset, size);
+    return true;
+}
+
+static bool read_bitmaps(Qcow2 *s, const uint8_t *p, uint32_t len, GError **error)
+{
+    if (len != 24) {
+        return node_fail(s->node, error, "its bitmaps extension has a wrong size");
+    }
+    s->n_bitmaps = q_get32(p);
+    s->bitmaps_size = q_get64(p + 8);
+    s->bitmaps_offset = q_get64(p + 16);
+    return true;
+}
+
+static bool read_extension(Qcow2 *s, uint32_t type, const uint8_t *p, uint32_t len, GError **error)
+{
+    switch (type) {
+    case EXT_FORMAT:
+        g_free(s->node->backing_format);
+        s->node->backing_format = len ? g_strndup((const char *)p, len) : NULL;
+        return true;
+    case EXT_DATA_FILE:
+        if (len > QCOW2_MAX_NAME) {
+            return node_fail(s->node, error, "the name of its data file is too long");
+        }
+        g_free(s->data_file);
+        s->data_file = g_strndup((const char *)p, len);
+        return true;
+    case EXT_BITMAPS:
+        return !(s->autoclear & Q_BITMAPS) || read_bitmaps(s, p, len, error);
+    case EXT_CRYPT:
+        return node_fail(s->node, error, "is encrypted (LUKS), which is not supported");
+    default:
+        return true;
+    }
+}
+
+/* Where the extensions must end. */
+static uint64_t extensions_end(const Qcow2 *s)
+{
+    uint64_t backing = q_get64(s->head + QH_BACKING_OFFSET);
+
+    return backing > s->header_length && backing < s->cluster_size ? backing : s->cluster_size;
+}
+
+static bool read_extensions(Qcow2 *s, const NodeOptions *options, GError **error)
+{
+    uint64_t at = s->header_length, end = extensions_end(s);
+    const uint8_t *features = NULL;
+    uint32_t features_len = 0;
+
+    while (end - at >= 8 && q_get32(s->head + at)) {
+        uint32_t type = q_get32(s->head + at), len = q_get32(s->head + at + 4);
+
+        at += 8;
+        if (len > end - at) {
+            return node_fail(s->node, error, "the header extension %08x is too long", type);
+        }
+        if (type == EXT_FEATURES) {
+            features = s->head + at;
+            features_len = len;
+        } else if (!read_extension(s, type, s->head + at, len, error)) {
+            return false;
+        }
+        at += MIN(end - at, ((uint64_t)len + 7) / 8 * 8);
+    }
+    return check_features(s, options, features, features_len, error);
+}
+
+static bool read_v3_fields(Qcow2 *s, GError **error)
+{
+    const uint8_t *h = s->head;
+
+    if (s->version < 3) {
+        s->refcount_order = 4;
+        s->header_length = QCOW2_V2_HEADER;
+        return true;
+    }
+    s->incompatible = q_get64(h + QH_INCOMPATIBLE);
+    s->compatible = q_get64(h + QH_COMPATIBLE);
+    s->autoclear = q_get64(h + QH_AUTOCLEAR);
+    s->refcount_order = q_get32(h + QH_REFCOUNT_ORDER);
+    s->header_length = q_get32(h + QH_LENGTH);
+    if (s->header_length < 104 || s->header_length % 8 || s->header_length > s->cluster_size) {
+        return node_fail(s->node, error, "its header has a length of %u bytes", s->header_length);
+    }
+    if (s->refcount_order > 6) {
+        return node_fail(s->node, error, "has refcounts of 2^%u bits", s->refcount_order);
+    }
+    s->compression = s->header_length > QH_COMPRESSION ? h[QH_COMPRESSION] : 0;
+    if (!(s->incompatible & Q_COMPRESSION) != !s->compression) {
+        return node_fail(s->node, error, "its compression type contradicts its features");
+    }
+    if (!qcow2_compression_known(s->compression)) {
+        return node_fail(s->node, error, "has compression type %u, which is not supported",
+                         s->compression);
+    }
+    s->external = s->incompatible & Q_DATA_FILE;
+    s->extended = s->incompatible & Q_EXTENDED;
+    return true;
+}
+
+static bool read_length(Qcow2 *s, GError **error)
+{
+    uint64_t length = q_get64(s->head + QH_SIZE);
+
+    if (length > NODE_MAX_LENGTH) {
+        return node_fail(s->node, error, "says to be %" G_GUINT64_FORMAT " bytes long", length);
+    }
+    s->node->length = (length + BLOCK_SECTOR - 1) / BLOCK_SECTOR * BLOCK_SECTOR;
+    s->node->exact_length = s->node->length == length ? 0 : length;
+    return true;
+}
+
+static bool read_geometry(Qcow2 *s, const uint8_t *first, GError **error)
+{
+    uint32_t crypt = q_get32(first + QH_CRYPT);
+
+    s->version = q_get32(first + QH_VERSION);
+    if (memcmp(first, magic, sizeof(magic))) {
+        return node_fail(s->node, error, "is no qcow2 image");
+    }
+    if (s->version != 2 && s->version != 3) {
+        return node_fail(s->node, error, "is of version %u of qcow; supported are 2 and 3",
+                         s->version);
+    }
+    if (crypt) {
+        return node_fail(s->node, error, "is encrypted (%s), which is not supported",
+                         crypt == 1   ? "AES"
+                         : crypt == 2 ? "LUKS"
+                                      : "an unknown method");
+    }
+    s->cluster_bits = q_get32(first + QH_CLUSTER_BITS);
+    if (s->cluster_bits < QCOW2_MIN_BITS || s->cluster_bits > QCOW2_MAX_BITS) {
+        return node_fail(s->node, error, "has clusters of 2^%u bytes; supported are 512 to 2M",
+                         s->cluster_bits);
+    }
+    s->cluster_size = 1ull << s->cluster_bits;
+    return true;
+}
+
+static bool set_derived(Qcow2 *s, GError **error)
+{
+    if (s->extended && s->cluster_bits < 14) {
+        return node_fail(s->node, error, "has extended L2 entries but clusters of less than 16K");
+    }
+    s->sub_bits = s->cluster_bits - (s->extended ? 5 : 0);
+    s->entry_bytes = s->extended ? 16 : 8;
+    s->l2_bits = s->cluster_bits - (s->extended ? 4 : 3);
+    s->block_entries = s->cluster_size * 8 >> s->refcount_order;
+    return true;
+}
+
+bool qcow2_header_read(Qcow2 *s, const NodeOptions *options, GError **error)
+{
+    uint8_t first[QCOW2_V3_HEADER];
+    int err = qcow2_pread(s, 0, first, sizeof(first));
+
+    if (err) {
+        return node_fail_errno(s->node, error, err, "its header cannot be read");
+    }
+    if (s->node->file->length < QCOW2_V2_HEADER) {
+        return node_fail(s->node, error, "is too short for a qcow2 image");
+    }
+    if (!read_geometry(s, first, error)) {
+        return false;
+    }
+    s->head = g_malloc(s->cluster_size);
+    err = qcow2_pread(s, 0, s->head, s->cluster_size);
+    if (err) {
+        return node_fail_errno(s->node, error, err, "its header cannot be read");
+    }
+    return read_length(s, error) && read_v3_fields(s, error) && set_derived(s, error) &&
+           read_extensions(s, options, error) && read_backing_name(s, error);
+}
+
+/* ---- Writing ---- */
+
+static void put_extension(GByteArray *out, uint32_t type, const void *data, size_t len)
+{
+    static const uint8_t zeroes[8];
+    uint8_t head[8];
+
+    q_put32(head, type);
+    q_put32(head + 4, (uint32_t)len);
+    g_byte_array_append(out, head, 8);
+    if (len) {
+        g_byte_array_append(out, data, (guint)len);
+        g_byte_array_append(out, zeroes, (guint)(-len & 7));
+    }
+}
+
+/* All extensions of the header but the backing file's format. */
+static void keep_extensions(Qcow2 *s, GByteArray *out)
+{
+    uint64_t at = s->header_length, end = extensions_end(s);
+
+    while (end - at >= 8 && q_get32(s->head + at)) {
+        uint32_t type = q_get32(s->head + at), len = q_get32(s->head + at + 4);
+
+        at += 8;
+        if (len > end - at) {
+            return;
+        }
+        if (type != EXT_FORMAT) {
+            put_extension(out, type, s->head + at, len);
+        }
+        at += MIN(end - at, ((uint64_t)len + 7) / 8 * 8);
+    }
+}
+
+bool qcow2_header_layout(Qcow2 *s, const char *backing, const char *format, GError **error)
+{
+    g_autoptr(GByteArray) out = g_byte_array_new();
+    size_t name = backing ? strlen(backing) : 0;
+
+    keep_extensions(s, out);
+    if (backing && format) {
+        put_extension(out, EXT_FORMAT, format, strlen(format));
+    }
+    if (!q_get32(s->head + s->header_length) && s->data_file) { /* a new image */
+        put_extension(out, EXT_DATA_FILE, s->data_file, strlen(s->data_file));
+    }
+    put_extension(out, 0, NULL, 0);
+    if (name > QCOW2_MAX_NAME || s->header_length + out->len + name > s->cluster_size) {
+        return node_fail(s->node, error, "the name of the backing file is too long");
+    }
+    memset(s->head + s->header_length, 0, s->cluster_size - s->header_length);
+    memcpy(s->head + s->header_length, out->data, out->len);
+    if (name) {
+        memcpy(s->head + s->header_length + out->len, backing, name);
+    }
+    q_put64(s->head + QH_BACKING_OFFSET, name ? s->header_length + out->len : 0);
+    q_put32(s->head + QH_BACKING_SIZE, (uint32_t)name);
+    return true;
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The qcow2 driver: opening, closing, flushing and what "info" says. See qcow2.h for how the parts work together.
+ */
+#include <errno.h>
+#include <string.h>
+#include "block/formats/formats.h"
+#include "block/formats/qcow2.h"
+
+static int probe(const uint8_t *head, size_t n, const char *file)
+{
+    return n >= 8 && !memcmp(head, "QFI\xfb", 4) ? 100 : 0; /* version 1, too: refused by name */
+}
+
+static void free_state(Qcow2 *s)
+{
+    if (s->external) {
+        node_close(s->data);
+    }
+    qcow2_cache_free(s);
+    g_mutex_clear(&s->lock);
+    g_mutex_clear(&s->unpacked_lock);
+    g_cond_clear(&s->cond);
+    g_array_unref(s->freed);
+    g_array_unref(s->synced);
+    g_array_unref(s->grace);
+    g_ptr_array_unref(s->snapshots);
+    g_free(s->head);
+    g_free(s->data_file);
+    g_free(s->l1);
+    g_free(s->reftable);
+    g_free(s->unpacked);
+    g_free(s);
+}
+
+static Qcow2 *new_state(BlockNode *node)
+{
+    Qcow2 *s = g_new0(Qcow2, 1);
+
+    s->node = node;
+    g_mutex_init(&s->lock);
+    g_mutex_init(&s->unpacked_lock);
+    g_cond_init(&s->cond);
+    s->freed = g_array_new(FALSE, FALSE, sizeof(Qcow2Run));
+    s->synced = g_array_new(FALSE, FALSE, sizeof(Qcow2Run));
+    s->grace = g_array_new(FALSE, FALSE, sizeof(Qcow2Run));
+    s->snapshots = g_ptr_array_new_with_free_func(qcow2_snapshot_free);
+    return s;
+}
+
+static bool read_l1(Qcow2 *s, GError **error)
+{
+    uint64_t covered = 1ull << (s->l2_bits + s->cluster_bits);
+    uint64_t needed = s->node->length / covered + (s->node->length % covered != 0);
+    int err;
+
+    s->l1_size = q_get32(s->head + QH_L1_SIZE);
+    s->l1_offset = q_get64(s->head + QH_L1_OFFSET);
+    if (s->l1_size > QCOW2_MAX_L1 / 8 || s->l1_size < needed || s->l1_offset % s->cluster_size ||
+        s->l1_offset > s->node->file->length) {
+        s->l1_size = 0;
+        return node_fail(s->node, error, "its L1 table is out of range");
+    }
+    s->l1 = qcow2_l1_read(s, s->l1_offset, s->l1_size, &err);
+    return s->l1 || node_fail_errno(s->node, error, err, "its L1 table cannot be read");
+}
+
+/* Without usable refcounts an image can still be read, and repaired. */
+static bool read_refcounts(Qcow2 *s, const NodeOptions *options, GError **error)
+{
+    if (qcow2_reftable_read(s, options->readonly || options->repair ? NULL : error)) {
+        return true;
+    }
+    if (!options->readonly && !options->repair) {
+        return false;
+    }
+    g_free(s->reftable);
+    s->reftable = g_new0(uint64_t, 1);
+    s->reftable_n = 0;
+    s->reftable_offset = 0;
+    return true;
+}
+
+static bool open_data(Qcow2 *s, const NodeOptions *options, GError **error)
+{
+    g_autofree char *path = NULL;
+    NodeOptions below = { .format = "raw", .readonly = options->readonly, .share = options->share };
+
+    s->data = s->node->file;
+    if (!s->external) {
+        return true;
+    }
+    s->external = false; /* until it is open */
+    if (!s->data_file) {
+        return node_fail(s->node, error, "has an external data file, of which it has no name");
+    }
+    path = node_backing_path(s->node->name, s->data_file);
+    below.file = path;
+    s->data = node_open(&below, error);
+    if (!s->data) {
+        g_prefix_error(error, "Could not open data file: ");
+        return false;
+    }
+    s->external = true;
+    return true;
+}
+
+/* An image that was not closed properly by someone who counts lazily. */
+static bool mend(Qcow2 *s, const NodeOptions *options, GError **error)
+{
+    NodeCheck check = { .fix_leaks = true, .fix_errors = true };
+    bool ok;
+
+    if (!(s->incompatible & Q_DIRTY) || options->readonly || options->repair) {
+        return true;
+    }
+    check.report = g_string_new(NULL);
+    ok = qcow2_check(s->node, &check, error);
+    g_string_free(check.report, TRUE);
+    if (ok && (s->incompatible & Q_DIRTY)) {
+        ok = node_fail(s->node, error, "was not closed properly, and cannot be repaired");
+    }
+    return ok;
+}
+
+static bool qcow2_open(BlockNode *node, const NodeOptions *options, GError **error)
+{
+    Qcow2 *s = new_state(node);
+
+    node->priv = s;
+    if (!qcow2_header_read(s, options, error)) {
+        s->external = false; /* not opened yet */
+    } else {
+        qcow2_cache_init(s);
+        if (open_data(s, options, error) && read_l1(s, error) &&
+            read_refcounts(s, options, error) && qcow2_snapshots_read(s, error) &&
+            mend(s, options, error)) {
+            return true;
+        }
+    }
+    free_state(s);
+    node->priv = NULL;
+    g_clear_pointer(&node->backing_name, g_free);
+    g_clear_pointer(&node->backing_format, g_free);
+    return false;
+}
+
+static int qcow2_close(BlockNode *node)
+{
+    Qcow2 *s = node->priv;
+    int err = 0;
+
+    if (!node->readonly) {
+        qcow2_alone_begin(s);
+        err = qcow2_flush_all(s);
+        qcow2_alone_end(s);
+    }
+    free_state(s);
+    node->priv = NULL;
+    return err;
+}
+
+static int qcow2_flush_node(BlockNode *node)
+{
+    Qcow2 *s = node->priv;
+    unsigned op;
+    int err;
+
+    qcow2_begin(s, &op);
+    err = qcow2_flush(s);
+    qcow2_end(s, op);
+    return err;
+}
+
+static void add_info(GPtrArray *keys, GPtrArray *values, const char *key, const char *value)
+{
+    g_ptr_array_add(keys, g_strdup(key));
+    g_ptr_array_add(values, g_strdup(value));
+}
+
+static const char *truth(bool value)
+{
+    return value ? "true" : "false";
+}
+
+static void qcow2_info(BlockNode *node, GPtrArray *keys, GPtrArray *values)
+{
+    Qcow2 *s = node->priv;
+    g_autofree char *bits = g_strdup_printf("%u", 1u << s->refcount_order);
+
+    add_info(keys, values, "compat", s->version < 3 ? "0.10" : "1.1");
+    add_info(keys, values, "compression type", s->compression ? "zstd" : "zlib");
+    if (s->version >= 3) {
+        add_info(keys, values, "lazy refcounts", truth(s->compatible & Q_LAZY));
+    }
+    add_info(keys, values, "refcount bits", bits);
+    if (s->version >= 3) {
+        add_info(keys, values, "corrupt", truth(s->incompatible & Q_CORRUPT));
+        if (s->data_file) {
+            add_info(keys, values, "data file", s->data_file);
+            add_info(keys, values, "data file raw", truth(s->autoclear & Q_RAW_DATA));
+        }
+        add_info(keys, values, "extended l2", truth(s->extended));
+    }
+}
+
+static uint64_t qcow2_cluster_size(BlockNode *node)
+{
+    return ((Qcow2 *)node->priv)->cluster_size;
+}
+
+const BlockDriver block_qcow2_driver = {
+    .name = "qcow2",
+    .probe = probe,
+    .open = qcow2_open,
+    .close = qcow2_close,
+    .read = qcow2_read,
+    .write = qcow2_write,
+    .write_zeroes = qcow2_write_zeroes,
+    .write_compressed = qcow2_write_compressed,
+    .discard = qcow2_discard,
+    .flush = qcow2_flush_node,
+    .status = qcow2_status,
+    .direct = qcow2_direct,
+    .truncate = qcow2_truncate,
+    .create = qcow2_create,
+    .create_options = qcow2_create_options,
+    .info = qcow2_info,
+    .check = qcow2_check,
+    .snapshots = qcow2_snapshots,
+    .snapshot_create = qcow2_snapshot_create,
+    .snapshot_apply = qcow2_snapshot_apply,
+    .snapshot_delete = qcow2_snapshot_delete,
+    .set_backing = qcow2_set_backing,
+    .cluster_size = qcow2_cluster_size,
+};

@@ -1,0 +1,612 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The qcow2 format against a model in memory: random reads, writes, zeroes, discards, compressed writes, snapshots, sizes and reopening for
+ * many kinds of images, each of which the driver's own check must find clean; cuts in between, after which what was flushed is there;
+ * several threads; and images with random damage, which may be refused but must not crash.
+ */
+#include <errno.h>
+#include <glib.h>
+#include <glib/gstdio.h>
+#include <string.h>
+#include "block/formats/formats.h"
+#include "block/node.h"
+
+typedef struct Kind {
+    const char *name, *options;
+    uint64_t length;
+    bool backing, compressed, snapshots;
+} Kind;
+
+static char *folder, *image, *base, *copy, *data_file;
+
+/* ---- Helpers ---- */
+
+static void create(const char *file, const char *options)
+{
+    g_autoptr(KeyVals) kv = keyvals_parse(options, NULL);
+    g_autoptr(GError) error = NULL;
+
+    node_create(&block_qcow2_driver, file, kv, &error);
+    g_assert_no_error(error);
+}
+
+static BlockNode *open_image(const char *file, bool readonly)
+{
+    NodeOptions options = { .file = file, .format = "qcow2", .readonly = readonly };
+    g_autoptr(GError) error = NULL;
+    BlockNode *node = node_open(&options, &error);
+
+    g_assert_no_error(error);
+    return node;
+}
+
+static void assert_clean(BlockNode *node, bool leaks_allowed)
+{
+    g_autoptr(GError) error = NULL;
+    NodeCheck check = { .report = g_string_new(NULL) };
+
+    node->driver->check(node, &check, &error);
+    g_assert_no_error(error);
+    if (check.corruptions || check.check_errors || (check.leaks && !leaks_allowed)) {
+        g_test_message("check: %s", check.report->str);
+        g_assert_not_reached();
+    }
+    g_string_free(check.report, TRUE);
+}
+
+static void fill(uint8_t *buf, uint64_t bytes, unsigned seed)
+{
+    for (uint64_t i = 0; i < bytes; i++) {
+        buf[i] = (uint8_t)(seed + i * 7 + (i >> 9) * 13) | 1;
+    }
+}
+
+static void assert_reads(BlockNode *node, const uint8_t *model, uint64_t offset, uint64_t bytes)
+{
+    g_autofree uint8_t *buf = g_malloc(bytes);
+
+    g_assert_cmpint(node_pread(node, offset, buf, bytes), ==, 0);
+    if (memcmp(buf, model + offset, bytes)) {
+        uint64_t i = 0;
+
+        while (buf[i] == model[offset + i]) {
+            i++;
+        }
+        g_test_fail_printf("byte %#" G_GINT64_MODIFIER "x is %#x, not %#x", offset + i, buf[i],
+                           model[offset + i]);
+        g_assert_not_reached();
+    }
+}
+
+/* A raw image of @length bytes behind the image; the model begins with it. */
+static void make_base(uint8_t *model, uint64_t length)
+{
+    fill(model, length, 99);
+    g_assert_true(g_file_set_contents(base, (const char *)model, (gssize)length, NULL));
+}
+
+static BlockNode *make_image(const Kind *k, uint8_t *model)
+{
+    g_autofree char *options = g_strdup_printf(
+        "size=%" G_GUINT64_FORMAT "%s%s%s%s", k->length, k->options,
+        k->backing ? ",backing_fmt=raw,backing_file=" : "", k->backing ? base : "", "");
+
+    memset(model, 0, k->length);
+    if (k->backing) {
+        make_base(model, k->length / 2 + 512);
+    }
+    create(image, options);
+    return open_image(image, false);
+}
+
+/* ---- Random accesses against the model ---- */
+
+typedef struct Run {
+    const Kind *kind;
+    BlockNode *node;
+    uint8_t *model, *buf;
+    GPtrArray *saved; /* the model at each snapshot */
+    unsigned next_name;
+} Run;
+
+static void random_range(const Run *r, uint64_t *offset, uint64_t *bytes)
+{
+    uint64_t sectors = r->kind->length / 512, max = g_test_rand_bit() ? 8 : MIN(1024, sectors);
+
+    *bytes = (uint64_t)g_test_rand_int_range(1, (gint32)MIN(max, sectors) + 1) * 512;
+    *offset =
+        (uint64_t)g_test_rand_int_range(0, (gint32)((r->kind->length - *bytes) / 512) + 1) * 512;
+}
+
+static void write_compressed(Run *r)
+{
+    uint64_t cluster = r->node->driver->cluster_size(r->node);
+    uint64_t offset =
+        (uint64_t)g_test_rand_int_range(0, (gint32)((r->kind->length + cluster - 1) / cluster)) *
+        cluster;
+    uint64_t bytes = MIN(cluster, r->kind->length - offset);
+    struct iovec iov = { r->buf, bytes };
+    IovCursor c = { &iov, 1, 0 };
+
+    memset(r->buf, g_test_rand_int_range(1, 255), bytes);
+    fill(r->buf, MIN(bytes, 100), (unsigned)g_test_rand_int());
+    if (r->kind->compressed) {
+        g_assert_cmpint(node_write_compressed(r->node, offset, bytes, &c), ==, 0);
+        memcpy(r->model + offset, r->buf, bytes);
+    }
+}
+
+static void use_snapshots(Run *r)
+{
+    g_autofree char *name = NULL;
+    g_autoptr(GError) error = NULL;
+    NodeSnapshot sn = { .date_sec = 1 };
+    guint i;
+
+    if (!r->kind->snapshots) {
+        return;
+    }
+    if (r->saved->len < 3 && g_test_rand_bit()) {
+        sn.name = name = g_strdup_printf("s%u", r->next_name++);
+        r->node->driver->snapshot_create(r->node, &sn, &error);
+        g_ptr_array_add(r->saved, g_memdup2(r->model, r->kind->length));
+    } else if (r->saved->len) {
+        g_autoptr(GPtrArray) list = r->node->driver->snapshots(r->node);
+
+        i = (guint)g_test_rand_int_range(0, (gint32)r->saved->len);
+        g_assert_cmpuint(list->len, ==, r->saved->len);
+        name = g_strdup(((NodeSnapshot *)g_ptr_array_index(list, i))->name);
+        if (g_test_rand_bit()) {
+            r->node->driver->snapshot_apply(r->node, name, &error);
+            memcpy(r->model, g_ptr_array_index(r->saved, i), r->kind->length);
+        } else {
+            r->node->driver->snapshot_delete(r->node, name, &error);
+            g_ptr_array_remove_index(r->saved, i);
+        }
+    }
+    g_assert_no_error(error);
+}
+
+static void reopen(Run *r)
+{
+    g_assert_cmpint(node_close(r->node), ==, 0);
+    r->node = open_image(image, false);
+}
+
+static void random_write(Run *r, uint64_t offset, uint64_t bytes)
+{
+    uint64_t a = bytes / 3, b = bytes / 2;
+    struct iovec iov[3] = { { r->buf, a }, { r->buf + a, b - a }, { r->buf + b, bytes - b } };
+    IovCursor c = { iov, 3, 0 };
+
+    fill(r->buf, bytes, (unsigned)g_test_rand_int());
+    g_assert_cmpint(node_write(r->node, offset, bytes, &c), ==, 0);
+    memcpy(r->model + offset, r->buf, bytes);
+}
+
+/* What is discarded is undefined: it becomes known by reading. */
+static void random_discard(Run *r, uint64_t offset, uint64_t bytes)
+{
+    g_assert_cmpint(node_discard(r->node, offset, bytes), ==, 0);
+    g_assert_cmpint(node_pread(r->node, offset, r->model + offset, bytes), ==, 0);
+}
+
+static void random_step(Run *r)
+{
+    uint64_t offset, bytes;
+
+    random_range(r, &offset, &bytes);
+    switch (g_test_rand_int_range(0, 24)) {
+    case 0 ... 6:
+        assert_reads(r->node, r->model, offset, bytes);
+        break;
+    case 7 ... 14:
+        random_write(r, offset, bytes);
+        break;
+    case 15 ... 17:
+        g_assert_cmpint(node_write_zeroes(r->node, offset, bytes, g_test_rand_bit()), ==, 0);
+        memset(r->model + offset, 0, bytes);
+        break;
+    case 18:
+    case 19:
+        random_discard(r, offset, bytes);
+        break;
+    case 20:
+        write_compressed(r);
+        break;
+    case 21:
+        use_snapshots(r);
+        break;
+    case 22:
+        g_assert_cmpint(node_flush(r->node), ==, 0);
+        break;
+    case 23:
+        if (g_test_rand_int_range(0, 4) == 0) {
+            reopen(r);
+        }
+        break;
+    }
+}
+
+static void test_model(gconstpointer data)
+{
+    const Kind *k = data;
+    Run r = { .kind = k };
+
+    for (unsigned round = 0; round < 3; round++) {
+        r.model = g_malloc(k->length);
+        r.buf = g_malloc(MAX(k->length, 4u << 20));
+        r.saved = g_ptr_array_new_with_free_func(g_free);
+        r.node = make_image(k, r.model);
+        for (unsigned i = 0; i < 400; i++) {
+            random_step(&r);
+        }
+        assert_reads(r.node, r.model, 0, k->length);
+        assert_clean(r.node, true);
+        reopen(&r);
+        assert_reads(r.node, r.model, 0, k->length);
+        assert_clean(r.node, false);
+        g_assert_cmpint(node_close(r.node), ==, 0);
+        g_ptr_array_unref(r.saved);
+        g_free(r.buf);
+        g_free(r.model);
+    }
+}
+
+/* ---- Cuts ---- */
+
+static void copy_file(void)
+{
+    g_autofree char *data = NULL;
+    gsize len;
+
+    g_assert_true(g_file_get_contents(image, &data, &len, NULL));
+    g_assert_true(g_file_set_contents(copy, data, (gssize)len, NULL));
+}
+
+/* The file as it is now opens, is free of errors, and has all that was flushed (@flushed) where nothing was written since (@touched). */
+static void assert_survives(const Kind *k, const uint8_t *flushed, const uint8_t *touched)
+{
+    g_autofree uint8_t *buf = g_malloc(k->length);
+    BlockNode *node;
+
+    copy_file();
+    node = open_image(copy, false);
+    assert_clean(node, true);
+    g_assert_cmpint(node_pread(node, 0, buf, k->length), ==, 0);
+    for (uint64_t i = 0; i < k->length; i++) {
+        if (!touched[i / 512] && buf[i] != flushed[i]) {
+            g_test_fail_printf("byte %#" G_GINT64_MODIFIER "x was lost", i);
+            g_assert_not_reached();
+        }
+    }
+    g_assert_cmpint(node_close(node), ==, 0);
+}
+
+static void test_cuts(gconstpointer data)
+{
+    const Kind *k = data;
+    g_autofree uint8_t *model = g_malloc(k->length), *flushed = g_malloc(k->length);
+    g_autofree uint8_t *touched = g_malloc0(k->length / 512), *buf = g_malloc(4 << 20);
+    Run r = { .kind = k, .model = model, .buf = buf };
+
+    r.node = make_image(k, model);
+    g_assert_cmpint(node_flush(r.node), ==, 0);
+    memcpy(flushed, model, k->length);
+    for (unsigned i = 0; i < 200; i++) {
+        uint64_t offset, bytes;
+
+        random_range(&r, &offset, &bytes);
+        memset(touched + offset / 512, 1, bytes / 512);
+        switch (g_test_rand_int_range(0, 6)) {
+        case 0:
+            g_assert_cmpint(node_write_zeroes(r.node, offset, bytes, true), ==, 0);
+            memset(model + offset, 0, bytes);
+            break;
+        case 1:
+            random_discard(&r, offset, bytes);
+            break;
+        case 2:
+            g_assert_cmpint(node_flush(r.node), ==, 0);
+            memcpy(flushed, model, k->length);
+            memset(touched, 0, k->length / 512);
+            break;
+        default:
+            random_write(&r, offset, bytes);
+        }
+        assert_survives(k, flushed, touched);
+    }
+    g_assert_cmpint(node_close(r.node), ==, 0);
+}
+
+/* ---- Threads ---- */
+
+enum { WORKERS = 4, PART = 1 << 20 };
+
+typedef struct Worker {
+    BlockNode *node;
+    unsigned index;
+} Worker;
+
+/* Each has every fourth sector of its own; all of them share clusters. */
+static void *work(void *opaque)
+{
+    const Worker *w = opaque;
+    uint8_t buf[512], got[512];
+    GRand *rand = g_rand_new_with_seed(w->index);
+    uint8_t state[PART / 512] = { 0 };
+
+    for (unsigned i = 0; i < 3000; i++) {
+        unsigned n = (unsigned)g_rand_int_range(rand, 0, PART / 512);
+        uint64_t offset = ((uint64_t)n * WORKERS + w->index) * 512;
+
+        if (g_rand_boolean(rand)) {
+            state[n] = (uint8_t)(i | 1);
+            memset(buf, state[n], sizeof(buf));
+            g_assert_cmpint(node_pwrite(w->node, offset, buf, 512), ==, 0);
+        } else if (i % 500 == 0) {
+            g_assert_cmpint(node_flush(w->node), ==, 0);
+        } else {
+            memset(buf, state[n], sizeof(buf));
+            g_assert_cmpint(node_pread(w->node, offset, got, 512), ==, 0);
+            g_assert_cmpmem(got, 512, buf, 512);
+        }
+    }
+    g_rand_free(rand);
+    return NULL;
+}
+
+static void test_threads(void)
+{
+    GThread *threads[WORKERS];
+    Worker workers[WORKERS];
+    BlockNode *node;
+    NodeSnapshot sn = { .name = (char *)"meanwhile" };
+
+    create(image, "size=4M,cluster_size=4k");
+    node = open_image(image, false);
+    for (unsigned i = 0; i < WORKERS; i++) {
+        workers[i] = (Worker){ node, i };
+        threads[i] = g_thread_new("worker", work, &workers[i]);
+    }
+    for (unsigned i = 0; i < 20; i++) {
+        g_assert_true(node->driver->snapshot_create(node, &sn, NULL));
+        g_assert_true(node->driver->snapshot_delete(node, "meanwhile", NULL));
+    }
+    for (unsigned i = 0; i < WORKERS; i++) {
+        g_thread_join(threads[i]);
+    }
+    g_assert_cmpint(node_flush(node), ==, 0);
+    assert_clean(node, true);
+    g_assert_cmpint(node_close(node), ==, 0);
+}
+
+/* ---- Damage ---- */
+
+static void use_damaged(bool readonly)
+{
+    NodeOptions options = {
+        .file = copy, .format = "qcow2", .readonly = readonly, .no_backing = true
+    };
+    g_autoptr(GError) error = NULL;
+    BlockNode *node;
+    static uint8_t buf[65536];
+    NodeCheck check = { .fix_leaks = !readonly, .fix_errors = !readonly };
+
+    options.repair = g_test_rand_bit();
+    node = node_open(&options, &error);
+    if (!node) {
+        g_assert_true(g_str_has_prefix(error->message, copy));
+        return;
+    }
+    for (unsigned i = 0; i < 6; i++) {
+        uint64_t offset = node->length > sizeof(buf) ? (uint64_t)g_test_rand_int() * 512 %
+                                                           (node->length - sizeof(buf) + 512)
+                                                     : 0;
+        uint64_t bytes = MIN(sizeof(buf), node->length - offset);
+
+        offset = i < 3 ? MIN((uint64_t)i * 40960, node->length - bytes) : offset;
+        node_pread(node, offset, buf, bytes);
+        if (!readonly) {
+            node_pwrite(node, offset, buf, bytes);
+            node_discard(node, offset, bytes / 2);
+        }
+    }
+    node_flush(node);
+    check.report = g_string_new(NULL);
+    node->driver->check(node, &check, NULL);
+    g_string_free(check.report, TRUE);
+    node_close(node);
+}
+
+static void mutate(uint8_t *data, gsize len)
+{
+    unsigned n = (unsigned)g_test_rand_int_range(1, 5);
+
+    while (n--) {
+        gsize at = (gsize)g_test_rand_int_range(0, g_test_rand_bit() ? 128 : (gint32)len);
+        static const uint8_t values[] = { 0, 1, 0x80, 0xff, 0x7f, 2 };
+
+        data[at] = g_test_rand_bit() ? values[g_test_rand_int_range(0, 6)]
+                                     : data[at] ^ (uint8_t)(1 << g_test_rand_int_range(0, 8));
+    }
+}
+
+static void test_damage(void)
+{
+    static const char *const options[] = { "size=256k,cluster_size=512",
+                                           "size=512k,cluster_size=16k,extended_l2=on",
+                                           "size=256k,cluster_size=512,compat=0.10" };
+    const char *asked = g_getenv("QCOW2_MUTATIONS");
+    unsigned n = asked ? (unsigned)g_ascii_strtoull(asked, NULL, 10) : 600;
+
+    for (unsigned o = 0; o < G_N_ELEMENTS(options); o++) {
+        Kind k = { .length = 256 << 10, .compressed = true, .snapshots = true };
+        g_autofree uint8_t *model = g_malloc0(k.length), *buf = g_malloc(4 << 20);
+        Run r = { .kind = &k, .model = model, .buf = buf, .saved = g_ptr_array_new() };
+        g_autofree char *data = NULL;
+        gsize len;
+
+        create(image, options[o]);
+        r.node = open_image(image, false);
+        random_write(&r, 0, 65536);
+        write_compressed(&r);
+        use_snapshots(&r);
+        random_write(&r, 4096, 8192);
+        g_assert_cmpint(node_close(r.node), ==, 0);
+        g_assert_true(g_file_get_contents(image, &data, &len, NULL));
+        for (unsigned i = 0; i < n / 3; i++) {
+            g_autofree uint8_t *bad = g_memdup2(data, len);
+
+            mutate(bad, len);
+            g_assert_true(g_file_set_contents(copy, (char *)bad, (gssize)len, NULL));
+            use_damaged(g_test_rand_bit());
+        }
+    }
+}
+
+/* ---- Sizes, repair, names ---- */
+
+static void test_truncate(void)
+{
+    g_autofree uint8_t *model = g_malloc0(4 << 20);
+    g_autoptr(GError) error = NULL;
+    BlockNode *node;
+
+    make_base(model, 2 << 20);
+    g_autofree char *options =
+        g_strdup_printf("size=1M,cluster_size=1k,backing_fmt=raw,backing_file=%s", base);
+
+    create(image, options);
+    node = open_image(image, false);
+    g_assert_true(node_truncate(node, 4 << 20, false, NODE_PREALLOC_OFF, &error));
+    memset(model + (1 << 20), 0, 3 << 20);
+    assert_reads(node, model, 0, 4 << 20);
+    g_assert_cmpint(node_pwrite(node, 3 << 20, model, 65536), ==, 0);
+    g_assert_false(node_truncate(node, 1 << 20, false, NODE_PREALLOC_OFF, NULL));
+    g_assert_true(node_truncate(node, (1 << 20) + 1000, true, NODE_PREALLOC_OFF, &error));
+    g_assert_true(node_truncate(node, 4 << 20, true, NODE_PREALLOC_OFF, &error));
+    assert_reads(node, model, 0, 4 << 20);
+    assert_clean(node, true);
+    g_assert_cmpint(node_close(node), ==, 0);
+    node = open_image(image, false);
+    assert_clean(node, false);
+    g_assert_true(node->driver->set_backing(node, NULL, NULL, &error));
+    g_assert_cmpint(node_close(node), ==, 0);
+    node = open_image(image, false);
+    g_assert_null(node->backing);
+    g_assert_cmpint(node_close(node), ==, 0);
+}
+
+/* Refcounts that are wrong are set right; an image without any gets new ones. */
+static void test_repair(void)
+{
+    NodeOptions options = { .file = image, .format = "qcow2", .repair = true };
+    uint8_t buf[8192], wrong[64] = { 0 };
+
+    for (unsigned round = 0; round < 2; round++) {
+        NodeCheck check = { .fix_leaks = true, .fix_errors = true };
+        BlockNode *node;
+
+        create(image, "size=1M,cluster_size=512");
+        node = open_image(image, false);
+        fill(buf, sizeof(buf), round);
+        g_assert_cmpint(node_pwrite(node, 0, buf, sizeof(buf)), ==, 0);
+        g_assert_cmpint(node_close(node), ==, 0);
+        g_autofree char *data = NULL;
+        gsize len;
+
+        g_assert_true(g_file_get_contents(image, &data, &len, NULL));
+        memcpy(data + (round ? 512 : 1024), wrong, round ? 8 : sizeof(wrong));
+        g_assert_true(g_file_set_contents(image, data, (gssize)len, NULL));
+        node = node_open(&options, NULL);
+        g_assert_nonnull(node);
+        g_assert_true(node->driver->check(node, &check, NULL));
+        g_assert_cmpuint(check.corruptions, >, 0);
+        g_assert_cmpuint(check.corruptions, ==, check.corruptions_fixed);
+        g_assert_cmpint(node_close(node), ==, 0);
+        node = open_image(image, false);
+        assert_clean(node, false);
+        assert_reads(node, buf, 0, sizeof(buf));
+        g_assert_cmpint(node_close(node), ==, 0);
+    }
+}
+
+static void test_data_file(void)
+{
+    g_autofree char *options =
+        g_strdup_printf("size=1M,data_file=%s,data_file_raw=on,cluster_size=4k", data_file);
+    g_autofree char *raw = NULL;
+    g_autofree uint8_t *model = g_malloc0(1 << 20);
+    BlockNode *node;
+    gsize len;
+
+    create(image, options);
+    node = open_image(image, false);
+    fill(model + 12345 * 0 + 10240, 20480, 5);
+    g_assert_cmpint(node_pwrite(node, 10240, model + 10240, 20480), ==, 0);
+    g_assert_cmpint(node_write_zeroes(node, 16384, 8192, true), ==, 0);
+    memset(model + 16384, 0, 8192);
+    assert_reads(node, model, 0, 1 << 20);
+    assert_clean(node, false);
+    g_assert_cmpint(node_close(node), ==, 0);
+    g_assert_true(g_file_get_contents(data_file, &raw, &len, NULL));
+    g_assert_cmpmem(raw, len, model, 1 << 20);
+}
+
+/* ---- The list ---- */
+
+static const Kind kinds[] = {
+    { "c512", ",cluster_size=512", 1 << 20, false, true, true },
+    { "c512-backing", ",cluster_size=512", 1 << 20, true, true, true },
+    { "c512-wide", ",cluster_size=512,refcount_bits=64", 2 << 20, true, true, true },
+    { "c512-narrow", ",cluster_size=512,refcount_bits=2", 1 << 20, true, true, false },
+    { "c1k-bit", ",cluster_size=1k,refcount_bits=1", 1 << 20, true, true, false },
+    { "c4k", ",cluster_size=4k", 4 << 20, false, true, true },
+    { "c64k", "", 8 << 20, false, true, true },
+    { "c64k-backing", "", 8 << 20, true, true, true },
+    { "c2M", ",cluster_size=2M", 16 << 20, true, true, true },
+    { "v2", ",compat=0.10,cluster_size=4k", 4 << 20, false, true, true },
+    { "v2-backing", ",compat=0.10,cluster_size=4k", 4 << 20, true, true, true },
+    { "zstd", ",compression_type=zstd,cluster_size=8k", 4 << 20, true, true, true },
+    { "extended", ",extended_l2=on,cluster_size=16k", 4 << 20, false, true, true },
+    { "extended-backing", ",extended_l2=on,cluster_size=64k", 8 << 20, true, true, true },
+    { "lazy", ",lazy_refcounts=on", 4 << 20, true, true, true },
+    { "metadata", ",preallocation=metadata,cluster_size=4k", 4 << 20, false, true, true },
+    { "full", ",preallocation=full", 4 << 20, false, false, true },
+};
+
+int main(int argc, char **argv)
+{
+    static const unsigned cut[] = { 0, 1, 2, 7, 10, 12, 13 };
+    int status;
+
+    g_test_init(&argc, &argv, NULL);
+    folder = g_dir_make_tmp("test-qcow2-XXXXXX", NULL);
+    image = g_build_filename(folder, "image", NULL);
+    base = g_build_filename(folder, "base", NULL);
+    copy = g_build_filename(folder, "copy", NULL);
+    data_file = g_build_filename(folder, "data", NULL);
+    for (unsigned i = 0; i < G_N_ELEMENTS(kinds); i++) {
+        g_autofree char *path = g_strdup_printf("/qcow2/model/%s", kinds[i].name);
+
+        g_test_add_data_func(path, &kinds[i], test_model);
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(cut); i++) {
+        g_autofree char *path = g_strdup_printf("/qcow2/cuts/%s", kinds[cut[i]].name);
+
+        g_test_add_data_func(path, &kinds[cut[i]], test_cuts);
+    }
+    g_test_add_func("/qcow2/threads", test_threads);
+    g_test_add_func("/qcow2/truncate", test_truncate);
+    g_test_add_func("/qcow2/repair", test_repair);
+    g_test_add_func("/qcow2/data-file", test_data_file);
+    g_test_add_func("/qcow2/damage", test_damage);
+    status = g_test_run();
+    g_unlink(image);
+    g_unlink(base);
+    g_unlink(copy);
+    g_unlink(data_file);
+    g_rmdir(folder);
+    return status;
+}
