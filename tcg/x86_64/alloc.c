@@ -70,7 +70,7 @@ static void rechain(TcgCompiler *c, int to, int from)
 
 static void chain_slot(TcgCompiler *c, unsigned guest, IrVal v)
 {
-    c->vals[v].home = (int32_t)c->abi->target->regs[guest].offset;
+    c->vals[v].home = (uint16_t)c->abi->target->regs[guest].offset;
     c->vals[v].slot_next = c->in_slot[guest];
     c->in_slot[guest] = v;
 }
@@ -88,7 +88,7 @@ static void spill(TcgCompiler *c, IrVal v)
     n = (unsigned)__builtin_ctzll(c->spills_free);
     c->spills_free &= c->spills_free - 1;
     val->spill = (int8_t)n;
-    val->home = (int32_t)(c->abi->spill + 8 * n);
+    val->home = (uint16_t)(c->abi->spill + 8 * n);
     if (x86_is_xmm(val->reg)) {
         x86_xmm_store(c, val->reg, x86_cpu((uint32_t)val->home), false);
     } else {

@@ -65,7 +65,9 @@ TcgCompiler *tcg_compiler_new(const TcgAbi *abi)
     c->cold = g_new(X86Cold, X86_MAX_COLD);
     c->sites = g_new(TcgSite, X86_MAX_SITES);
     c->pinned = x86_choose_pins(abi->target, c->guest_of);
+    g_assert(abi->spill + 8 * TCG_N_SPILLS <= UINT16_MAX); /* X86Val.home */
     for (unsigned i = 0; i < abi->target->n_regs; i++) {
+        g_assert(abi->target->regs[i].offset <= UINT16_MAX);
         c->pin_of[i] = X86_NO_REG;
     }
     for (int r = 0; r < X86_N_ALL_REGS; r++) {

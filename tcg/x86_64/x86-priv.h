@@ -54,7 +54,7 @@ enum {
 };
 
 typedef struct X86Val {
-    int32_t home;    /* offset from the Cpu of a copy in memory; 0: none */
+    uint16_t home;   /* offset from the Cpu of a copy in memory; 0: none */
     uint16_t last;   /* index of its last use; 0: none */
     IrVal reg_next;  /* chain of the values in one host register */
     IrVal slot_next; /* chain of the values whose home is one guest register's slot */
@@ -66,6 +66,9 @@ typedef struct X86Val {
     int8_t spill; /* spill slot that is its home, or -1 */
     uint8_t flags;
 } X86Val;
+
+G_STATIC_ASSERT(sizeof(X86Val) ==
+                16); /* there are many, and all are written and read twice a block */
 
 /* What a memory access that missed needs to be done by x86_miss(); part of the code. */
 enum {
