@@ -283,6 +283,13 @@ static void warn_probed(const char *file)
             file);
 }
 
+bool img_past_cache(const ImgArgs *args, const char *key)
+{
+    const char *mode = img_get(args, key);
+
+    return mode && (!strcmp(mode, "none") || !strcmp(mode, "off") || !strcmp(mode, "directsync"));
+}
+
 /* It was given a format that its first bytes have nothing of. */
 static bool is_other_format(const char *file, const char *format)
 {
@@ -305,6 +312,7 @@ static BlockNode *open_file(const ImgArgs *args, const char *file, const char *f
                             .readonly = !(flags & IMG_WRITE),
                             .no_backing = flags & IMG_NO_BACKING,
                             .share = !(flags & IMG_WRITE) && img_has(args, "U"),
+                            .direct = img_past_cache(args, flags & IMG_WRITE ? "t" : "T"),
                             .repair = flags & IMG_REPAIR };
     g_autoptr(GError) error = NULL;
     BlockNode *node;

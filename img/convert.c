@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "img/img-priv.h"
@@ -261,7 +262,7 @@ static void *copy(void *opaque)
         int err = 0;
 
         if (!item.zero) {
-            buf = buf ? buf : g_try_malloc(c->piece + c->cluster);
+            buf = buf ? buf : aligned_alloc(SPARSE, c->piece + c->cluster);
             err = buf ? read_sources(c, item.offset, buf, item.bytes) : -ENOMEM;
         }
         if (err) {
@@ -270,7 +271,7 @@ static void *copy(void *opaque)
             item_done(c, &item, write_item(c, &item, buf), "writing");
         }
     }
-    g_free(buf);
+    free(buf);
     return NULL;
 }
 
@@ -398,7 +399,7 @@ static bool create_target(Convert *c)
 
 static bool open_target(Convert *c)
 {
-    NodeOptions options = { .format = c->driver->name };
+    NodeOptions options = { .format = c->driver->name, .direct = img_past_cache(c->args, "t") };
     g_autoptr(GError) error = NULL;
 
     if (img_has(c->args, "n")) {
@@ -555,11 +556,8 @@ static bool convert(Convert *c)
     img_catch_signals();
     ok = open_target(c);
     if (ok) {
-        c->cluster =
-            CLAMP(img_cluster_size(c->target), c->compressed ? 65536 : SPARSE, MAX_CLUSTER);
-        if (c->compressed && img_cluster_size(c->target)) {
-            c->cluster = img_cluster_size(c->target);
-        }
+        c->cluster = img_cluster_size(c->target) ?: (c->compressed ? 65536 : SPARSE);
+        c->cluster = c->compressed ? c->cluster : CLAMP(c->cluster, SPARSE, MAX_CLUSTER);
         c->piece = MAX(PIECE, c->cluster);
         c->ordered = !img_has(c->args, "W") && strcmp(c->driver->name, "raw") != 0;
         for (unsigned i = 0; i < c->sources->len && c->has_backing; i++) {
