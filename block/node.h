@@ -167,6 +167,10 @@ struct BlockDriver {
     bool (*snapshot_create)(BlockNode *node, const NodeSnapshot *snapshot, GError **error);
     bool (*snapshot_apply)(BlockNode *node, const char *name, GError **error);
     bool (*snapshot_delete)(BlockNode *node, const char *name, GError **error);
+    /* A read-only node has this snapshot's contents and length from now on; while nothing else uses it. */
+    bool (*snapshot_load)(BlockNode *node, const char *name, GError **error);
+    /* Nothing is allocated in it afterwards: it reads as what is behind it. */
+    int (*make_empty)(BlockNode *node);
     /* Other names for the image behind it, in the image's header. NULL @file: none. */
     bool (*set_backing)(BlockNode *node, const char *file, const char *format, GError **error);
     uint64_t (*cluster_size)(BlockNode *node);

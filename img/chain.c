@@ -5,6 +5,7 @@
  * Neither loses data wherever it is cut short: commit only writes into the image behind what reads so already from the top; rebase first writes
  * into the top what the two images behind it have different, and then changes the name.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -107,6 +108,19 @@ static bool commit_all(Commit *c)
     return !err;
 }
 
+/* What the image directly behind has now is not kept twice. */
+static bool empty_top(Commit *c)
+{
+    bool keep = img_has(c->args, "d") || img_has(c->args, "b") || !c->top->driver->make_empty;
+    int err = keep ? 0 : c->top->driver->make_empty(c->top);
+
+    if (err && err != -ENOTSUP) {
+        img_error("Could not empty %s: %s", c->top->name, img_strerror(err));
+        return false;
+    }
+    return true;
+}
+
 static bool commit(Commit *c)
 {
     const char *wanted = img_get(c->args, "b");
@@ -124,7 +138,7 @@ static bool commit(Commit *c)
     img_progress_begin(c->args);
     ok = commit_all(c);
     img_progress_end();
-    return ok;
+    return ok && empty_top(c);
 }
 
 int img_commit(const ImgArgs *args)

@@ -349,6 +349,36 @@ BlockNode *img_open(const ImgArgs *args, const char *file, const char *format, u
                : NULL;
 }
 
+bool img_load_snapshot(const ImgArgs *args, BlockNode *node)
+{
+    const char *given = img_get(args, "l"), *name = given;
+    g_autoptr(KeyVals) kv = given ? keyvals_parse(given, "snapshot.name") : NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (!given) {
+        return true;
+    }
+    if (g_str_has_prefix(given, "snapshot.")) {
+        name = keyvals_get(kv, "snapshot.id");
+        name = name ? name : keyvals_get(kv, "snapshot.name");
+    }
+    if (!name) {
+        img_error("Failed in parsing snapshot param '%s'", given);
+        return false;
+    }
+    if (!node->driver->snapshot_load) {
+        img_error("Failed to load snapshot: Block format '%s' does not support temporarily loading "
+                  "internal snapshots",
+                  node->driver->name);
+        return false;
+    }
+    if (!node->driver->snapshot_load(node, name, &error)) {
+        img_error("Failed to load snapshot: %s", img_error_text(error, node->name));
+        return false;
+    }
+    return true;
+}
+
 int img_close(BlockNode *node)
 {
     g_autofree char *name = node ? g_strdup(node->name) : NULL;

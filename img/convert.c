@@ -470,6 +470,9 @@ static bool open_sources(Convert *c)
             return false;
         }
         g_array_append_val(c->sources, s);
+        if (!img_load_snapshot(c->args, s.node)) {
+            return false;
+        }
         if (s.node->length > NODE_MAX_LENGTH - c->total) {
             img_error("the images together are too large");
             return false;
@@ -503,9 +506,8 @@ static bool parse_numbers(Convert *c)
 
 static bool refuse_unsupported(const ImgArgs *args)
 {
-    static const char *const keys[] = { "l", "r", "bitmaps", "target-image-opts", NULL };
-    static const char *const what[] = { "-l: converting from a snapshot", "-r: a limited rate",
-                                        "--bitmaps: copying bitmaps",
+    static const char *const keys[] = { "r", "bitmaps", "target-image-opts", NULL };
+    static const char *const what[] = { "-r: a limited rate", "--bitmaps: copying bitmaps",
                                         "--target-image-opts: a target given by options" };
 
     for (unsigned i = 0; keys[i]; i++) {
@@ -536,6 +538,8 @@ static bool check_arguments(Convert *c)
                   img_has(args, "S") ? "-S" : "-c");
     } else if (img_has(args, "c") && !c->driver->write_compressed) {
         img_error("Compression not supported for this file format");
+    } else if (img_has(args, "l") && args->n_files > 2) {
+        img_error("No support for concatenating multiple snapshot");
     } else if (img_has(args, "B") && args->n_files > 2) {
         img_error("Having a backing file for the target makes no sense when concatenating "
                   "multiple input images");

@@ -93,6 +93,8 @@ enum { IMG_WRITE = 1, IMG_NO_BACKING = 2, IMG_REPAIR = 4, IMG_ONLY_FILE = 8 };
 BlockNode *img_open(const ImgArgs *args, const char *file, const char *format, unsigned flags);
 /* The cache mode of -t or -T (@key) goes past the host's page cache. */
 bool img_past_cache(const ImgArgs *args, const char *key);
+/* Puts the snapshot that -l names in the place of @node's contents, if -l is given. False: it was said. */
+bool img_load_snapshot(const ImgArgs *args, BlockNode *node);
 /* node_close(), and a message if that fails. */
 int img_close(BlockNode *node);
 uint64_t img_cluster_size(BlockNode *node); /* 0: it has none */

@@ -134,8 +134,11 @@ static bool find_length(const ImgArgs *args, Measure *m)
         return img_parse_size(img_get(args, "size"), "image size", &m->length);
     }
     m->source = img_open(args, args->files[0], img_get(args, "f"), 0);
-    m->length = m->source ? m->source->length : 0;
-    return m->source != NULL;
+    if (!m->source || !img_load_snapshot(args, m->source)) {
+        return false;
+    }
+    m->length = m->source->length;
+    return true;
 }
 
 int img_measure(const ImgArgs *args)
@@ -153,9 +156,6 @@ int img_measure(const ImgArgs *args)
     if (img_has(args, "size") == (args->n_files == 1)) {
         return img_error(args->n_files ? "--size N cannot be used together with a filename."
                                        : "Either --size N or one filename must be specified.");
-    }
-    if (img_has(args, "l")) {
-        return img_error("-l: measuring a snapshot is not supported");
     }
     if (!driver) {
         g_autofree char *text = img_unknown_format("file format", format);

@@ -542,3 +542,61 @@ bool qcow2_snapshot_delete(BlockNode *node, const char *name, GError **error)
     qcow2_alone_end(s);
     return !err || node_fail_errno(node, error, err, "cannot delete snapshot '%s'", name);
 }
+
+bool qcow2_snapshot_load(BlockNode *node, const char *name, GError **error)
+{
+    Qcow2 *s = node->priv;
+    const Qcow2Snapshot *sn;
+    uint64_t *l1 = NULL, covered = 1ull << (s->l2_bits + s->cluster_bits);
+    int err = -ENOENT, i;
+
+    g_assert(node->readonly);
+    qcow2_alone_begin(s);
+    i = find(s, name);
+    if (i >= 0) {
+        sn = g_ptr_array_index(s->snapshots, i);
+        err = sn->s.disk_size > covered * sn->l1_size ? -EINVAL : 0;
+        l1 = err ? NULL : qcow2_l1_read(s, sn->l1_offset, sn->l1_size, &err);
+    }
+    if (l1) {
+        g_free(s->l1);
+        s->l1 = l1;
+        s->l1_size = sn->l1_size;
+        s->l1_offset = sn->l1_offset;
+        node->length = (sn->s.disk_size + BLOCK_SECTOR - 1) / BLOCK_SECTOR * BLOCK_SECTOR;
+        node->exact_length = node->length == sn->s.disk_size ? 0 : sn->s.disk_size;
+    }
+    qcow2_alone_end(s);
+    return !err || node_fail_errno(node, error, err, "snapshot '%s' cannot be read", name);
+}
+
+static int empty_locked(Qcow2 *s)
+{
+    uint64_t length = s->node->exact_length ? s->node->exact_length : s->node->length;
+    uint32_t n = s->l1_size;
+    uint64_t *l1 = g_new0(uint64_t, n + 1u), offset;
+    int err = qcow2_prepare_write(s);
+
+    err = err ? err : qcow2_flush_all(s);
+    err = err ? err : write_l1(s, l1, n, &offset);
+    err = err ? err : qcow2_flush_all(s);
+    err = err ? err : switch_l1(s, l1, n, offset, length);
+    if (s->l1 != l1) {
+        g_free(l1);
+    }
+    return err;
+}
+
+int qcow2_make_empty(BlockNode *node)
+{
+    Qcow2 *s = node->priv;
+    int err;
+
+    if (s->external) {
+        return -ENOTSUP;
+    }
+    qcow2_alone_begin(s);
+    err = empty_locked(s);
+    qcow2_alone_end(s);
+    return err;
+}

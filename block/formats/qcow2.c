@@ -231,6 +231,8 @@ const BlockDriver block_qcow2_driver = {
     .snapshot_create = qcow2_snapshot_create,
     .snapshot_apply = qcow2_snapshot_apply,
     .snapshot_delete = qcow2_snapshot_delete,
+    .snapshot_load = qcow2_snapshot_load,
+    .make_empty = qcow2_make_empty,
     .set_backing = qcow2_set_backing,
     .cluster_size = qcow2_cluster_size,
 };

@@ -323,6 +323,8 @@ GPtrArray *qcow2_snapshots(BlockNode *node);
 bool qcow2_snapshot_create(BlockNode *node, const NodeSnapshot *snapshot, GError **error);
 bool qcow2_snapshot_apply(BlockNode *node, const char *name, GError **error);
 bool qcow2_snapshot_delete(BlockNode *node, const char *name, GError **error);
+bool qcow2_snapshot_load(BlockNode *node, const char *name, GError **error);
+int qcow2_make_empty(BlockNode *node);
 
 /* ---- qcow2-check.c ---- */
 
