@@ -95,13 +95,14 @@ static int cut(Qcow2 *s, uint64_t length)
     return err ? err : qcow2_flush_all(s);
 }
 
-/* The image behind may be longer: it must not show where this one grows. */
-static int hide_backing(Qcow2 *s, uint64_t from, uint64_t to)
+/* What is new reads as zeroes: whatever is in the rest of the last cluster, and in the image behind, which may be longer. */
+static int zero_growth(Qcow2 *s, uint64_t from, uint64_t to)
 {
+    uint64_t edge = (from + s->cluster_size - 1) / s->cluster_size * s->cluster_size;
     uint64_t behind = s->node->backing ? s->node->backing->length : to;
+    uint64_t end = MIN(to, s->has_backing ? MAX(edge, behind) : edge);
 
-    to = MIN(to, behind);
-    return s->has_backing && from < to ? qcow2_zero_alone(s, from, to - from, true) : 0;
+    return from < end ? qcow2_zero_alone(s, from, end - from, true) : 0;
 }
 
 static bool resize_locked(Qcow2 *s, uint64_t length, NodePrealloc prealloc, GError **error)
@@ -116,7 +117,7 @@ static bool resize_locked(Qcow2 *s, uint64_t length, NodePrealloc prealloc, GErr
         set_length(s->node, length);
         err = write_size(s);
     }
-    err = err ? err : hide_backing(s, old, s->node->length);
+    err = err ? err : zero_growth(s, old, s->node->length);
     err = err ? err : qcow2_flush_all(s);
     if (err) {
         return node_fail_errno(s->node, error, err, "cannot be resized");

@@ -145,13 +145,22 @@ static bool entry_valid(const Qcow2 *s, uint64_t entry, uint64_t bitmap)
     return true;
 }
 
+/* Guest data may be in [@host, @host + @bytes), which is mapped: behind the file's end nothing that is mapped can be. */
+static bool may_write(Qcow2 *s, uint64_t host, uint64_t bytes)
+{
+    uint64_t end = q_clusters(s, s->node->file->length) << s->cluster_bits;
+
+    return s->external || (host < end && bytes <= end - host &&
+                           !qcow2_is_metadata(s, host & ~(s->cluster_size - 1)));
+}
+
 /* Own clusters with data in one piece: to be written in place. */
 static bool plan_in_place(Qcow2 *s, Step *p)
 {
     Qcow2Extent x;
 
     if (qcow2_lookup(s, p->offset, p->bytes, &x) || x.kind != QK_DATA || !x.copied ||
-        (!s->external && qcow2_is_metadata(s, x.host & ~(s->cluster_size - 1)))) {
+        !may_write(s, x.host, x.bytes)) {
         return false;
     }
     p->mapped = true;
@@ -197,7 +206,7 @@ static int plan_own(Qcow2 *s, const Qcow2Table *t, uint64_t entry, Step *p)
 {
     uint64_t left = s->cluster_size - (p->offset & (s->cluster_size - 1));
 
-    if (!s->external && qcow2_is_metadata(s, entry & QE_OFFSET)) {
+    if (!may_write(s, entry & QE_OFFSET, s->cluster_size)) {
         return -EIO;
     }
     p->bytes = MIN(p->bytes, left);
@@ -657,28 +666,41 @@ int qcow2_write_compressed(BlockNode *node, uint64_t offset, uint64_t bytes, Iov
 
 /* ---- Preallocation ---- */
 
-bool qcow2_preallocate(Qcow2 *s, uint64_t from, uint64_t to, NodePrealloc prealloc, GError **error)
+/* The cluster range of a step that maps nothing but zeroes. */
+static bool preallocate_step(Qcow2 *s, Step *p, NodePrealloc prealloc, GError **error)
 {
-    uint64_t end = 0;
+    uint64_t bytes = p->n << s->cluster_bits, end;
     int err = 0;
 
-    for (uint64_t at = from; at < to && !err;) {
+    p->host &= ~(s->cluster_size - 1);
+    p->from = p->offset & ~(s->cluster_size - 1);
+    p->to = p->from + bytes;
+    end = p->host + bytes;
+    if (!p->sparse) {
+        err = node_write_zeroes(s->data, p->host, MIN(bytes, s->data->length - p->host), false);
+    }
+    if (!err && end > s->data->length && !s->external &&
+        !node_truncate(s->data, end, true, prealloc, error)) {
+        return false;
+    }
+    err = err ? err : map_step(s, p);
+    return !err || node_fail_errno(s->node, error, err, "cannot get space");
+}
+
+bool qcow2_preallocate(Qcow2 *s, uint64_t from, uint64_t to, NodePrealloc prealloc, GError **error)
+{
+    for (uint64_t at = from; at < to;) {
         uint64_t covered = 1ull << (s->l2_bits + s->cluster_bits);
         Step p = { .offset = at, .bytes = MIN(to - at, covered - (at & (covered - 1))) };
+        int err = plan(s, &p);
 
-        err = plan(s, &p);
-        if (!err && !p.mapped) {
-            p.from = at & ~(s->cluster_size - 1);
-            p.to = p.from + (p.n << s->cluster_bits);
-            p.host &= ~(s->cluster_size - 1);
-            end = MAX(end, p.host + (p.n << s->cluster_bits));
-            err = p.sparse ? 0 : node_write_zeroes(s->data, p.host, p.n << s->cluster_bits, false);
-            err = err ? err : map_step(s, &p);
+        if (err) {
+            return node_fail_errno(s->node, error, err, "cannot get space");
+        }
+        if (!p.mapped && !preallocate_step(s, &p, prealloc, error)) {
+            return false;
         }
         at += p.bytes;
     }
-    if (err) {
-        return node_fail_errno(s->node, error, err, "cannot get space");
-    }
-    return end <= s->data->length || node_truncate(s->data, end, true, prealloc, error);
+    return true;
 }
