@@ -307,8 +307,8 @@ def prepare_qcow2(folder):
     make("create", "-q", "-f", "qcow2", "-b", "sub/p.qcow2", "-F", "qcow2", "top.qcow2", "8M")
     make("create", "-q", "-f", "qcow2", "-b", "holes.qcow2", "-F", "qcow2", "mid.qcow2")
     make("create", "-q", "-f", "qcow2", "-b", "mid.qcow2", "-F", "qcow2", "top2.qcow2", "8M")
-    for name, writes in (("mid.qcow2", "write -P 5 100k 300k"), ("top2.qcow2", "write -P 6 350k 100k;write -P 7 7M 3k"), ("o.qcow2",
-                "write -P 2 256k 64k;write -z 512k 64k"), ("sub/p.qcow2", "write -P 5 100k 300k;write -z 1M 200k"),
+    for name, writes in (("mid.qcow2", "write -P 5 100k 300k"), ("top2.qcow2", "write -P 6 350k 100k;write -P 7 7M 3k"),
+                         ("o.qcow2", "write -P 2 256k 64k;write -z 512k 64k"), ("sub/p.qcow2", "write -P 5 100k 300k;write -z 1M 200k"),
                          ("top.qcow2", "write -P 6 4000k 100k;write -P 7 7M 3k")):
         words = [w for c in writes.split(";") for w in ("-c", c)]
         subprocess.run(["qemu-io", *words, os.path.join(folder, name)], check=True, stdout=subprocess.DEVNULL)
