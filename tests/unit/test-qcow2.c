@@ -255,68 +255,250 @@ static void test_model(gconstpointer data)
 
 /* ---- Cuts ---- */
 
-static void copy_file(void)
+/* The image's file goes through these, which keep what a power failure leaves for sure (.durable: as of the last flush), and what came since
+ * (.pending), of which any sectors may be there or not. */
+typedef struct Write {
+    uint64_t offset, bytes;
+    uint8_t *data;
+} Write;
+
+typedef struct Cuts {
+    const Kind *kind;
+    BlockDriver driver;
+    const BlockDriver *below;
+    GByteArray *durable;
+    GArray *pending;            /* Write */
+    uint8_t *flushed, *touched; /* the disk when it was flushed; sectors written since */
+    bool snapshots;             /* are taken: flags may be wrong then, but nothing else */
+    unsigned n, checked;
+} Cuts;
+
+static Cuts cuts;
+
+static void put(GByteArray *image_bytes, uint64_t offset, const uint8_t *data, uint64_t bytes)
+{
+    if (image_bytes->len < offset + bytes) {
+        guint old = image_bytes->len;
+
+        g_byte_array_set_size(image_bytes, (guint)(offset + bytes));
+        memset(image_bytes->data + old, 0, image_bytes->len - old);
+    }
+    memcpy(image_bytes->data + offset, data, bytes);
+}
+
+/* A file that a power failure now could leave. */
+static void leave_copy(void)
+{
+    g_autoptr(GByteArray) left = g_byte_array_new();
+    int keep = g_test_rand_int_range(0, 4); /* of 3: the chance of a sector */
+
+    g_byte_array_append(left, cuts.durable->data, cuts.durable->len);
+    for (guint i = 0; i < cuts.pending->len; i++) {
+        const Write *w = &g_array_index(cuts.pending, Write, i);
+
+        for (uint64_t at = 0; at < w->bytes;) {
+            uint64_t n = MIN(512 - (w->offset + at) % 512, w->bytes - at);
+
+            if (g_test_rand_int_range(0, 3) < keep) {
+                put(left, w->offset + at, w->data + at, n);
+            }
+            at += n;
+        }
+    }
+    g_unlink(copy); /* or it is written back to the disk */
+    g_assert_true(g_file_set_contents(copy, (char *)left->data, (gssize)left->len, NULL));
+}
+
+static void assert_mendable(BlockNode *node)
+{
+    NodeCheck check = { .fix_leaks = true, .fix_errors = true };
+
+    g_assert_true(node->driver->check(node, &check, NULL));
+    assert_clean(node, false);
+}
+
+static void assert_has_flushed(BlockNode *node)
+{
+    uint64_t length = cuts.kind->length;
+    g_autofree uint8_t *buf = g_malloc(length);
+
+    g_assert_cmpint(node_pread(node, 0, buf, length), ==, 0);
+    for (uint64_t i = 0; i < length; i += 512) {
+        if (!cuts.touched[i / 512] && memcmp(buf + i, cuts.flushed + i, 512)) {
+            g_test_message("what was flushed at %#" G_GINT64_MODIFIER "x is lost", i);
+            g_assert_not_reached();
+        }
+    }
+}
+
+static void assert_survives(void)
+{
+    BlockNode *node;
+
+    cuts.checked++;
+    leave_copy();
+    node = open_image(copy, false);
+    if (!cuts.snapshots) {
+        assert_clean(node, true);
+    }
+    assert_has_flushed(node);
+    assert_mendable(node);
+    assert_has_flushed(node);
+    g_assert_cmpint(node_close(node), ==, 0);
+}
+
+static void maybe_cut(void)
+{
+    if (++cuts.n % 11 == 0) {
+        assert_survives();
+    }
+}
+
+static int logged_write(BlockNode *node, uint64_t offset, uint64_t bytes, IovCursor *c)
+{
+    Write w = { offset, bytes, g_malloc(bytes) };
+    IovCursor same = *c;
+
+    iov_copy_out(&same, w.data, bytes);
+    g_array_append_val(cuts.pending, w);
+    maybe_cut();
+    return cuts.below->write(node, offset, bytes, c);
+}
+
+static int logged_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes, bool unmap)
+{
+    Write w = { offset, bytes, g_malloc0(bytes) };
+
+    g_array_append_val(cuts.pending, w);
+    return cuts.below->write_zeroes(node, offset, bytes, unmap);
+}
+
+static void forget_write(gpointer p)
+{
+    g_free(((Write *)p)->data);
+}
+
+static int logged_flush(BlockNode *node)
+{
+    maybe_cut();
+    for (guint i = 0; i < cuts.pending->len; i++) {
+        const Write *w = &g_array_index(cuts.pending, Write, i);
+
+        put(cuts.durable, w->offset, w->data, w->bytes);
+    }
+    g_array_set_size(cuts.pending, 0);
+    return 0;
+}
+
+static void begin_cuts(const Kind *k, BlockNode *node)
 {
     g_autofree char *data = NULL;
     gsize len;
 
+    g_assert_cmpint(node_flush(node), ==, 0);
     g_assert_true(g_file_get_contents(image, &data, &len, NULL));
-    g_assert_true(g_file_set_contents(copy, data, (gssize)len, NULL));
+    cuts = (Cuts){ .kind = k, .driver = *node->file->driver, .below = node->file->driver };
+    cuts.durable = g_byte_array_new();
+    g_byte_array_append(cuts.durable, (uint8_t *)data, (guint)len);
+    cuts.pending = g_array_new(FALSE, FALSE, sizeof(Write));
+    g_array_set_clear_func(cuts.pending, forget_write);
+    cuts.driver.write = logged_write;
+    cuts.driver.write_zeroes = logged_zeroes;
+    cuts.driver.flush = logged_flush;
+    node->file->driver = &cuts.driver;
+    cuts.flushed = g_malloc(k->length);
+    cuts.touched = g_malloc0(k->length / 512);
 }
 
-/* The file as it is now opens, is free of errors, and has all that was flushed (@flushed) where nothing was written since (@touched). */
-static void assert_survives(const Kind *k, const uint8_t *flushed, const uint8_t *touched)
+static void end_cuts(void)
 {
-    g_autofree uint8_t *buf = g_malloc(k->length);
-    BlockNode *node;
+    g_test_message("%u cuts", cuts.checked);
+    g_byte_array_unref(cuts.durable);
+    g_array_unref(cuts.pending);
+    g_free(cuts.flushed);
+    g_free(cuts.touched);
+}
 
-    copy_file();
-    node = open_image(copy, false);
-    assert_clean(node, true);
-    g_assert_cmpint(node_pread(node, 0, buf, k->length), ==, 0);
-    for (uint64_t i = 0; i < k->length; i++) {
-        if (!touched[i / 512] && buf[i] != flushed[i]) {
-            g_test_fail_printf("byte %#" G_GINT64_MODIFIER "x was lost", i);
-            g_assert_not_reached();
-        }
+/* Snapshots of what is there; only the newest may be gone back to, which changes the disk. */
+static void cut_snapshots(Run *r)
+{
+    NodeSnapshot sn = { .name = (char *)"cut" };
+    g_autoptr(GPtrArray) list = r->node->driver->snapshots(r->node);
+
+    if (list->len < 2) {
+        g_assert_true(r->node->driver->snapshot_create(r->node, &sn, NULL));
+    } else if (g_test_rand_bit()) {
+        g_assert_true(r->node->driver->snapshot_delete(r->node, "cut", NULL));
+    } else {
+        memset(cuts.touched, 1, r->kind->length / 512);
+        g_assert_true(r->node->driver->snapshot_apply(r->node, "cut", NULL));
+        g_assert_cmpint(node_pread(r->node, 0, r->model, r->kind->length), ==, 0);
     }
-    g_assert_cmpint(node_close(node), ==, 0);
+}
+
+static void cut_step(Run *r)
+{
+    const Kind *k = r->kind;
+    uint64_t offset, bytes;
+
+    random_range(r, &offset, &bytes);
+    switch (g_test_rand_int_range(0, 14)) {
+    case 0:
+    case 1:
+        memset(cuts.touched + offset / 512, 1, bytes / 512);
+        g_assert_cmpint(node_write_zeroes(r->node, offset, bytes, true), ==, 0);
+        memset(r->model + offset, 0, bytes);
+        break;
+    case 2:
+        memset(cuts.touched + offset / 512, 1, bytes / 512);
+        random_discard(r, offset, bytes);
+        break;
+    case 3 ... 5:
+        g_assert_cmpint(node_flush(r->node), ==, 0);
+        memcpy(cuts.flushed, r->model, k->length);
+        memset(cuts.touched, 0, k->length / 512);
+        break;
+    case 6:
+        if (cuts.snapshots) {
+            cut_snapshots(r);
+        }
+        break;
+    default:
+        memset(cuts.touched + offset / 512, 1, bytes / 512);
+        random_write(r, offset, bytes);
+    }
+}
+
+static void run_cuts(const Kind *k, bool snapshots)
+{
+    NodeSnapshot sn = { .name = (char *)"before" };
+    Run r = { .kind = k, .model = g_malloc(k->length), .buf = g_malloc(4 << 20) };
+
+    r.node = make_image(k, r.model);
+    random_write(&r, 0, k->length / 4);
+    if (k->snapshots) {
+        g_assert_true(r.node->driver->snapshot_create(r.node, &sn, NULL));
+    }
+    begin_cuts(k, r.node);
+    cuts.snapshots = snapshots;
+    memcpy(cuts.flushed, r.model, k->length);
+    for (unsigned i = 0; i < 150; i++) {
+        cut_step(&r);
+    }
+    g_assert_cmpint(node_close(r.node), ==, 0);
+    end_cuts();
+    g_free(r.model);
+    g_free(r.buf);
 }
 
 static void test_cuts(gconstpointer data)
 {
-    const Kind *k = data;
-    g_autofree uint8_t *model = g_malloc(k->length), *flushed = g_malloc(k->length);
-    g_autofree uint8_t *touched = g_malloc0(k->length / 512), *buf = g_malloc(4 << 20);
-    Run r = { .kind = k, .model = model, .buf = buf };
+    run_cuts(data, false);
+}
 
-    r.node = make_image(k, model);
-    g_assert_cmpint(node_flush(r.node), ==, 0);
-    memcpy(flushed, model, k->length);
-    for (unsigned i = 0; i < 200; i++) {
-        uint64_t offset, bytes;
-
-        random_range(&r, &offset, &bytes);
-        memset(touched + offset / 512, 1, bytes / 512);
-        switch (g_test_rand_int_range(0, 6)) {
-        case 0:
-            g_assert_cmpint(node_write_zeroes(r.node, offset, bytes, true), ==, 0);
-            memset(model + offset, 0, bytes);
-            break;
-        case 1:
-            random_discard(&r, offset, bytes);
-            break;
-        case 2:
-            g_assert_cmpint(node_flush(r.node), ==, 0);
-            memcpy(flushed, model, k->length);
-            memset(touched, 0, k->length / 512);
-            break;
-        default:
-            random_write(&r, offset, bytes);
-        }
-        assert_survives(k, flushed, touched);
-    }
-    g_assert_cmpint(node_close(r.node), ==, 0);
+static void test_snapshot_cuts(gconstpointer data)
+{
+    run_cuts(data, true);
 }
 
 /* ---- Threads ---- */
@@ -459,6 +641,7 @@ static void test_damage(void)
             g_autofree uint8_t *bad = g_memdup2(data, len);
 
             mutate(bad, len);
+            g_unlink(copy);
             g_assert_true(g_file_set_contents(copy, (char *)bad, (gssize)len, NULL));
             use_damaged(g_test_rand_bit());
         }
@@ -543,7 +726,7 @@ static void test_data_file(void)
 
     create(image, options);
     node = open_image(image, false);
-    fill(model + 12345 * 0 + 10240, 20480, 5);
+    fill(model + 10240, 20480, 5);
     g_assert_cmpint(node_pwrite(node, 10240, model + 10240, 20480), ==, 0);
     g_assert_cmpint(node_write_zeroes(node, 16384, 8192, true), ==, 0);
     memset(model + 16384, 0, 8192);
@@ -596,6 +779,11 @@ int main(int argc, char **argv)
         g_autofree char *path = g_strdup_printf("/qcow2/cuts/%s", kinds[cut[i]].name);
 
         g_test_add_data_func(path, &kinds[cut[i]], test_cuts);
+        if (kinds[cut[i]].snapshots) {
+            g_autofree char *with = g_strdup_printf("/qcow2/snapshot-cuts/%s", kinds[cut[i]].name);
+
+            g_test_add_data_func(with, &kinds[cut[i]], test_snapshot_cuts);
+        }
     }
     g_test_add_func("/qcow2/threads", test_threads);
     g_test_add_func("/qcow2/truncate", test_truncate);
