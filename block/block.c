@@ -379,6 +379,66 @@ bool block_pwrite_zeroes(BlockBackend *blk, uint64_t offset, uint64_t len, GErro
     return access_now(blk, BLOCK_WRITE_ZEROES, offset, NULL, len, error);
 }
 
+/* ---- Snapshots ---- */
+
+bool block_has_snapshots(const BlockBackend *blk)
+{
+    return !blk->overlay && !blk->readonly && blk->node->driver->snapshot_create;
+}
+
+/* The newest one of that name is the last. */
+static char *newest_id(BlockNode *node, const char *name)
+{
+    g_autoptr(GPtrArray) all = node->driver->snapshots(node);
+    char *id = NULL;
+
+    for (unsigned i = 0; i < all->len; i++) {
+        const NodeSnapshot *s = g_ptr_array_index(all, i);
+
+        if (!strcmp(s->name, name)) {
+            g_free(id);
+            id = g_strdup(s->id);
+        }
+    }
+    return id;
+}
+
+char *block_snapshot_create(BlockBackend *blk, const char *name, GError **error)
+{
+    gint64 now = g_get_real_time();
+    NodeSnapshot s = {
+        .name = (char *)name,
+        .date_sec = (uint64_t)(now / G_USEC_PER_SEC),
+        .date_nsec = (uint32_t)(now % G_USEC_PER_SEC) * 1000,
+        .icount = UINT64_MAX,
+    };
+
+    return blk->node->driver->snapshot_create(blk->node, &s, error) ? newest_id(blk->node, name)
+                                                                    : NULL;
+}
+
+bool block_snapshot_exists(BlockBackend *blk, const char *id)
+{
+    g_autoptr(GPtrArray) all = blk->node->driver->snapshots(blk->node);
+
+    for (unsigned i = 0; i < all->len; i++) {
+        if (!strcmp(((const NodeSnapshot *)g_ptr_array_index(all, i))->id, id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool block_snapshot_apply(BlockBackend *blk, const char *id, GError **error)
+{
+    return blk->node->driver->snapshot_apply(blk->node, id, error);
+}
+
+bool block_snapshot_delete(BlockBackend *blk, const char *id, GError **error)
+{
+    return blk->node->driver->snapshot_delete(blk->node, id, error);
+}
+
 void block_info(GString *out)
 {
     static const char *const names[] = {

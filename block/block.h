@@ -103,6 +103,15 @@ bool block_pwrite(BlockBackend *blk, uint64_t offset, const void *buf, uint64_t 
 /* The bytes read as zeroes afterwards. */
 bool block_pwrite_zeroes(BlockBackend *blk, uint64_t offset, uint64_t len, GError **error);
 
+/* ---- Snapshots inside an image whose format has them. No request is in flight (block_drain()). ---- */
+
+bool block_has_snapshots(const BlockBackend *blk);
+/* Keeps the contents under @name; the new snapshot's id (to be freed), or NULL. */
+char *block_snapshot_create(BlockBackend *blk, const char *name, GError **error);
+bool block_snapshot_exists(BlockBackend *blk, const char *id);
+bool block_snapshot_apply(BlockBackend *blk, const char *id, GError **error);
+bool block_snapshot_delete(BlockBackend *blk, const char *id, GError **error);
+
 /* "info block": a line for each back end. */
 void block_info(GString *out);
 

@@ -3,6 +3,9 @@
  * What a snapshot holds, and how the machine takes it on. Sections are named after what they are the state of; of a state table the layout
  * (fields and types) is kept beside the data. A load first finds a section for everything there is, and no others, with the same
  * layout and size, and only then changes the machine: memory, disks, clock, CPUs, devices.
+ *
+ * An image whose format has snapshots keeps a disk's contents itself; the file beside it names that snapshot. The one of an older file of the same
+ * name goes when the new file is there.
  */
 #include "hw/core/snapshot.h"
 #include <errno.h>
@@ -116,6 +119,22 @@ static char *disk_section(BlockBackend *blk)
     return g_strdup_printf("disk %s", block_id(blk));
 }
 
+/* What a disk's section says: its length, and behind that the id of the snapshot in its image, if its contents are kept there. */
+#define CONTENTS "contents"
+#define INTERNAL "snapshot in the image"
+
+/* Of a section that check_disks() has seen. */
+static bool is_internal(const SnapshotSection *s)
+{
+    return !strcmp(s->layout, INTERNAL);
+}
+
+static char *internal_id(const SnapshotSection *s)
+{
+    return g_strndup((const char *)s->data->data + sizeof(uint64_t),
+                     s->data->len - sizeof(uint64_t));
+}
+
 /* ---- Files ---- */
 
 static char *snapshot_folder(void)
@@ -174,7 +193,63 @@ static uint64_t u64_of(const SnapshotSection *s)
     return GUINT64_FROM_LE(le);
 }
 
-static void describe_state(GPtrArray *sections, const GPtrArray *disks)
+/* Where it can, the image keeps the contents. */
+static bool describe_disks(GPtrArray *sections, const GPtrArray *disks, const char *tag,
+                           GError **error)
+{
+    g_autofree char *name = g_path_get_basename(tag);
+
+    for (unsigned i = 0; i < disks->len; i++) {
+        BlockBackend *blk = g_ptr_array_index(disks, i);
+        bool internal = block_has_snapshots(blk);
+        g_autofree char *title = disk_section(blk);
+        g_autofree char *id = internal ? block_snapshot_create(blk, name, error) : NULL;
+        SnapshotSection *s;
+
+        if (internal && !id) {
+            return false;
+        }
+        s = snapshot_section_new(sections, title, internal ? INTERNAL : CONTENTS);
+        append_u64(s, block_length(blk));
+        if (id) {
+            g_byte_array_append(s->data, (const uint8_t *)id, (guint)strlen(id));
+        }
+    }
+    return true;
+}
+
+/* Deletes the snapshots in images that @sections name. */
+static bool delete_internal(const GPtrArray *sections, GError **error)
+{
+    g_autoptr(GPtrArray) disks = find_disks();
+
+    for (unsigned i = 0; i < disks->len; i++) {
+        BlockBackend *blk = g_ptr_array_index(disks, i);
+        g_autofree char *name = disk_section(blk);
+        const SnapshotSection *s = snapshot_section_find(sections, name);
+
+        if (s && is_internal(s) && s->data->len > sizeof(uint64_t) && block_has_snapshots(blk)) {
+            g_autofree char *id = internal_id(s);
+
+            if (block_snapshot_exists(blk, id) && !block_snapshot_delete(blk, id, error)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* The sections of the snapshot at @path; empty if there is none that can be read. */
+static GPtrArray *sections_of(const char *path)
+{
+    GPtrArray *sections = g_ptr_array_new_with_free_func(snapshot_section_free);
+    SnapshotReader *r = snapshot_reader_new(path, sections, NULL);
+
+    g_clear_pointer(&r, snapshot_reader_free);
+    return sections;
+}
+
+static void describe_state(GPtrArray *sections)
 {
     g_autoptr(GPtrArray) all = find_stateful();
     g_autofree char *machine = describe_machine();
@@ -188,12 +263,6 @@ static void describe_state(GPtrArray *sections, const GPtrArray *disks)
         g_autofree char *layout = layout_of(s->fields);
 
         state_save(s->object, s->fields, snapshot_section_new(sections, s->name, layout)->data);
-    }
-    for (unsigned i = 0; i < disks->len; i++) {
-        BlockBackend *blk = g_ptr_array_index(disks, i);
-        g_autofree char *name = disk_section(blk);
-
-        append_u64(snapshot_section_new(sections, name, "bytes"), block_length(blk));
     }
 }
 
@@ -247,13 +316,32 @@ static bool make_folder(const char *path, GError **error)
     return true;
 }
 
+/* What is in no section: memory, and the disks that keep nothing themselves. */
+static bool write_state(const char *path, const GPtrArray *sections, const GPtrArray *disks,
+                        GError **error)
+{
+    SnapshotWriter *w = snapshot_writer_new(path, sections, error);
+
+    if (!w) {
+        return false;
+    }
+    save_memory(w);
+    for (unsigned i = 0; i < disks->len; i++) {
+        BlockBackend *blk = g_ptr_array_index(disks, i);
+
+        if (!block_has_snapshots(blk) && !save_disk(w, i, blk, error)) {
+            snapshot_writer_abandon(w);
+            return false;
+        }
+    }
+    return snapshot_writer_finish(w, error);
+}
+
 bool hw_snapshot_save(const char *tag, GError **error)
 {
     g_autoptr(GPtrArray) sections = g_ptr_array_new_with_free_func(snapshot_section_free);
-    g_autoptr(GPtrArray) disks = find_disks();
+    g_autoptr(GPtrArray) disks = find_disks(), old = NULL;
     g_autofree char *path = snapshot_path(tag);
-    SnapshotWriter *w;
-    bool ok = true;
 
     if (!check_tag(tag, error) || !check_machine(error) || !make_folder(path, error)) {
         return false;
@@ -261,20 +349,14 @@ bool hw_snapshot_save(const char *tag, GError **error)
     for (unsigned i = 0; i < disks->len; i++) {
         block_drain(g_ptr_array_index(disks, i));
     }
-    describe_state(sections, disks);
-    w = snapshot_writer_new(path, sections, error);
-    if (!w) {
+    old = sections_of(path);
+    describe_state(sections);
+    if (!describe_disks(sections, disks, tag, error) ||
+        !write_state(path, sections, disks, error)) {
+        delete_internal(sections, NULL);
         return false;
     }
-    save_memory(w);
-    for (unsigned i = 0; i < disks->len && ok; i++) {
-        ok = save_disk(w, i, g_ptr_array_index(disks, i), error);
-    }
-    if (!ok) {
-        snapshot_writer_abandon(w);
-        return false;
-    }
-    return snapshot_writer_finish(w, error);
+    return delete_internal(old, error);
 }
 
 /* ---- Loading ---- */
@@ -323,6 +405,13 @@ static bool check_section(const GPtrArray *sections, const char *path, const Sta
            misfit(error, path, "%s: its state has a wrong size", s->name);
 }
 
+static bool check_internal(const SnapshotSection *s, BlockBackend *blk)
+{
+    g_autofree char *id = s->data->len > sizeof(uint64_t) ? internal_id(s) : NULL;
+
+    return id && block_has_snapshots(blk) && block_snapshot_exists(blk, id);
+}
+
 static bool check_disks(const GPtrArray *sections, const GPtrArray *disks, const char *path,
                         GError **error)
 {
@@ -337,6 +426,10 @@ static bool check_disks(const GPtrArray *sections, const GPtrArray *disks, const
         if (u64_of(s) != block_length(blk)) {
             return misfit(error, path, "%s: had %" PRIu64 " bytes, %s has %" PRIu64, name,
                           u64_of(s), block_file(blk), block_length(blk));
+        }
+        if (is_internal(s) && !check_internal(s, blk)) {
+            return misfit(error, path, "%s: its contents are no longer in %s", name,
+                          block_file(blk));
         }
     }
     return true;
@@ -394,13 +487,18 @@ static bool placed(void *opaque, unsigned area, uint64_t offset, void *data, uin
     return ok;
 }
 
-static bool clear_disks(const GPtrArray *disks, GError **error)
+/* Back to the snapshots in the images; other disks are emptied for what comes. */
+static bool take_disks_back(const GPtrArray *sections, const GPtrArray *disks, GError **error)
 {
     for (unsigned i = 0; i < disks->len; i++) {
         BlockBackend *blk = g_ptr_array_index(disks, i);
+        g_autofree char *name = disk_section(blk);
+        const SnapshotSection *s = snapshot_section_find(sections, name);
+        g_autofree char *id = is_internal(s) ? internal_id(s) : NULL;
 
         block_drain(blk);
-        if (!block_pwrite_zeroes(blk, 0, block_length(blk), error)) {
+        if (!(id ? block_snapshot_apply(blk, id, error)
+                 : block_pwrite_zeroes(blk, 0, block_length(blk), error))) {
             return false;
         }
     }
@@ -453,7 +551,7 @@ bool hw_snapshot_load(const char *tag, GError **error)
         return false;
     }
     memory_pool_clear();
-    if (!clear_disks(disks, error)) {
+    if (!take_disks_back(sections, disks, error)) {
         snapshot_reader_free(r);
         ok = false;
     } else {
@@ -470,9 +568,14 @@ bool hw_snapshot_load(const char *tag, GError **error)
 
 bool hw_snapshot_delete(const char *tag, GError **error)
 {
+    g_autoptr(GPtrArray) sections = NULL;
     g_autofree char *path = snapshot_path(tag);
 
     if (!check_tag(tag, error)) {
+        return false;
+    }
+    sections = sections_of(path);
+    if (!delete_internal(sections, error)) {
         return false;
     }
     if (g_unlink(path) < 0) {

@@ -6,7 +6,8 @@
  * disk), then chunks of RAM and disks, compressed one by one by several threads; zeroes are left out. Lengths and checksums of all of it are
  * verified before a load changes anything.
  *
- * What is in a disk is in the snapshot too, as far as the guest can write it: a snapshot of RAM is worth nothing beside other disk contents.
+ * What is in a disk is in the snapshot too, as far as the guest can write it: a snapshot of RAM is worth nothing beside other disk contents. An image
+ * with snapshots of its own (qcow2) keeps it, under the same name.
  */
 #ifndef HW_CORE_SNAPSHOT_H
 #define HW_CORE_SNAPSHOT_H

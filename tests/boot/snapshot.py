@@ -30,8 +30,10 @@ ROUNDS = 250
 
 
 def command(disk, *more):
+    image = "qcow2" if disk.endswith("qcow2") else "raw"
     return [machine.PROGRAM, "-M", "virt", "-m", "128M", "-smp", "4", "-nographic", "-kernel", machine.guest("Image"), "-initrd",
-            machine.guest("initramfs.cpio"), "-append", "console=ttyS0 root=/dev/vda rw", *machine.disk(disk), *more]
+            machine.guest("initramfs.cpio"), "-append", "console=ttyS0 root=/dev/vda rw", "-drive",
+            f"file={disk},format={image},if=none,id=hd0", "-device", "virtio-blk-device,drive=hd0", *more]
 
 
 def monitor(console, line):
@@ -70,9 +72,10 @@ def boot(console):
     console.expect(r"& wait", 20)
 
 
-def kept_and_taken_back(folder, more):
-    disk = os.path.join(folder, "disk.img")
-    shutil.copyfile(machine.guest("demo.img"), disk)
+def kept_and_taken_back(folder, more, image=None):
+    disk = image or os.path.join(folder, "disk.img")
+    if not image:
+        shutil.copyfile(machine.guest("demo.img"), disk)
     with Console(command(disk, *more)) as console:
         boot(console)
         said = monitor(console, "savevm first")
@@ -93,6 +96,20 @@ def kept_and_taken_back(folder, more):
 def case(more):
     with tempfile.TemporaryDirectory() as folder:
         path = kept_and_taken_back(folder, more)
+        return f"{os.path.getsize(path) >> 20} MiB"
+
+
+def qcow2():
+    """A qcow2 image over another keeps the disk itself, and is whole afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        disk = os.path.join(folder, "disk.qcow2")
+        img = os.path.join(machine.BUILD, "menura-img")
+        subprocess.run([img, "create", "-q", "-f", "qcow2", "-b", machine.guest("demo.img"), "-F", "raw", disk], check=True)
+        path = kept_and_taken_back(folder, [], disk)
+        said = subprocess.run([img, "snapshot", "-l", disk], check=True, capture_output=True, text=True).stdout
+        assert re.search(r"^1 +first ", said, re.M), said
+        for checker in [img] + [q for q in [shutil.which("qemu-img")] if q]:
+            subprocess.run([checker, "check", disk], check=True, capture_output=True)
         return f"{os.path.getsize(path) >> 20} MiB"
 
 
@@ -132,6 +149,7 @@ def main():
     tap = Tap(sys.argv[1:])
     tap.case("disk", case, [])
     tap.case("throw-away-writes", case, ["-snapshot"])
+    tap.case("qcow2", qcow2)
     tap.case("refused", refused)
     sys.exit(tap.finish())
 
