@@ -83,6 +83,7 @@ static int commit_extent(Commit *c, uint64_t offset, const ImgExtent *e, char *b
     for (uint64_t at = 0; at < e->bytes && !err; at += CHUNK) {
         uint64_t n = MIN(CHUNK, e->bytes - at);
 
+        img_pace(n);
         err = node_pread(c->top, offset + at, buf, n);
         err = err ? err : node_pwrite(c->base, offset + at, buf, n);
     }
@@ -149,8 +150,8 @@ int img_commit(const ImgArgs *args)
     if (args->n_files != 1) {
         return img_usage_error("Expecting one image file name");
     }
-    if (img_has(args, "r")) {
-        return img_error("-r: a limited rate is not supported");
+    if (!img_pace_begin(args)) {
+        return 1;
     }
     ok = commit(&c);
     ok = img_close(c.base) == 0 && ok;

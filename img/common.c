@@ -18,6 +18,8 @@ static const char *program = "menura-img";
 static volatile sig_atomic_t caught, show_now;
 static bool progress_shown;
 static double progress_last;
+static uint64_t pace_rate, pace_sum; /* 0: as fast as it goes; bytes */
+static gint64 pace_begin;
 
 /* ---- Messages ---- */
 
@@ -184,6 +186,31 @@ void img_progress_end(void)
         putchar('\n');
     }
     progress_shown = false;
+}
+
+/* ---- Pace ---- */
+
+bool img_pace_begin(const ImgArgs *args)
+{
+    const char *rate = img_get(args, "r");
+
+    pace_begin = g_get_monotonic_time();
+    return !rate || img_parse_size(rate, "rate limit", &pace_rate);
+}
+
+void img_pace(uint64_t bytes)
+{
+    uint64_t sum = __atomic_add_fetch(&pace_sum, bytes, __ATOMIC_RELAXED);
+
+    while (pace_rate && !caught) {
+        gint64 early = pace_begin + (gint64)((double)sum / (double)pace_rate * G_USEC_PER_SEC) -
+                       g_get_monotonic_time();
+
+        if (early <= 0) {
+            return;
+        }
+        g_usleep((gulong)MIN(early, G_USEC_PER_SEC / 10));
+    }
 }
 
 /* ---- Signals ---- */

@@ -261,6 +261,7 @@ static void *copy(void *opaque)
     while (take_item(c, &item)) {
         int err = 0;
 
+        img_pace(item.zero ? 0 : item.bytes);
         if (!item.zero) {
             buf = buf ? buf : aligned_alloc(SPARSE, c->piece + c->cluster);
             err = buf ? read_sources(c, item.offset, buf, item.bytes) : -ENOMEM;
@@ -506,8 +507,8 @@ static bool parse_numbers(Convert *c)
 
 static bool refuse_unsupported(const ImgArgs *args)
 {
-    static const char *const keys[] = { "r", "bitmaps", "target-image-opts", NULL };
-    static const char *const what[] = { "-r: a limited rate", "--bitmaps: copying bitmaps",
+    static const char *const keys[] = { "bitmaps", "target-image-opts", NULL };
+    static const char *const what[] = { "--bitmaps: copying bitmaps",
                                         "--target-image-opts: a target given by options" };
 
     for (unsigned i = 0; keys[i]; i++) {
@@ -545,7 +546,7 @@ static bool check_arguments(Convert *c)
                   "multiple input images");
     } else {
         c->path = args->files[args->n_files - 1];
-        return refuse_unsupported(args) && parse_numbers(c);
+        return refuse_unsupported(args) && img_pace_begin(args) && parse_numbers(c);
     }
     return false;
 }

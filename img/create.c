@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Commands that make an image or change what it is: create, resize, amend, bitmap.
+ * Commands that make an image or change its size: create, resize; and bitmap, which is refused.
  */
 #include <stdio.h>
 #include <string.h>
@@ -276,29 +276,6 @@ int img_resize(const ImgArgs *args)
 }
 
 /* ---- What no format has yet ---- */
-
-int img_amend(const ImgArgs *args)
-{
-    const char *format = img_get(args, "f");
-    BlockNode *node;
-
-    if (!img_has(args, "o")) {
-        return img_usage_error("Must specify options (-o)");
-    }
-    if (!args->n_files && format && block_driver_find(format)) {
-        return img_error("Format driver '%s' does not support option amendment", format);
-    }
-    if (args->n_files != 1) {
-        return img_usage_error("Expecting one image file name");
-    }
-    node = img_open(args, args->files[0], format, IMG_WRITE);
-    if (!node) {
-        return 1;
-    }
-    img_error("Format driver '%s' does not support option amendment", node->driver->name);
-    img_close(node);
-    return 1;
-}
 
 int img_bitmap(const ImgArgs *args)
 {

@@ -79,6 +79,10 @@ void img_progress_begin(const ImgArgs *args);
 void img_progress(uint64_t done, uint64_t total);
 void img_progress_end(void);
 
+/* -r: bytes a second; false: it was said. img_pace() waits until @bytes more may be done. */
+bool img_pace_begin(const ImgArgs *args);
+void img_pace(uint64_t bytes);
+
 /* From now on SIGINT, SIGTERM and SIGHUP are only noted. */
 void img_catch_signals(void);
 bool img_interrupted(void);

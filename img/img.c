@@ -25,15 +25,16 @@ static const ImgCommand commands[] = {
     { "check", "f|format: r|repair: output: q T: U|force-share object: image-opts",
       "[-q] [-f fmt] [--output=ofmt] [-r [leaks | all]] [-U] filename", img_check },
     { "commit", "f: t: b: r: d p q object: image-opts",
-      "[-q] [-f fmt] [-t cache] [-b base] [-d] [-p] filename", img_commit },
+      "[-q] [-f fmt] [-t cache] [-b base] [-r rate_limit] [-d] [-p] filename", img_commit },
     { "compare", "f: F: T: p q s U|force-share object: image-opts",
       "[-f fmt] [-F fmt] [-p] [-q] [-s] [-U] filename1 filename2", img_compare },
     { "convert",
       "f: O: B: F: C c o: l: S: p t: T: q n m: W U|force-share object: image-opts r: "
       "target-image-opts target-is-zero salvage bitmaps skip-broken-bitmaps",
       "[--target-is-zero] [-U] [-c] [-p] [-q] [-n] [-f fmt] [-t cache] [-T src_cache] "
-      "[-O output_fmt] [-B backing_file [-F backing_fmt]] [-o options] [-S sparse_size] "
-      "[-m num_coroutines] [-W] filename [filename2 [...]] output_filename",
+      "[-O output_fmt] [-B backing_file [-F backing_fmt]] [-o options] [-l snapshot_param] [-S "
+      "sparse_size] "
+      "[-m num_coroutines] [-W] [-r rate_limit] filename [filename2 [...]] output_filename",
       img_convert },
     { "create", "f: F: b: o: q u object:",
       "[-q] [-f fmt] [-b backing_file [-F backing_fmt]] [-u] [-o options] filename [size]",

@@ -173,6 +173,7 @@ CONVERT = ["convert a.raw b1.raw", "convert -f raw -O raw holes.raw b2.raw", "co
            "convert -m 1 full.raw b8.raw", "convert -W -m 16 full.raw b9.raw", "convert -n full.raw longer.raw",
            "convert -n a.raw nope", "convert -n zero.raw a.raw", "convert -n -S 4k holes.raw b6.raw",
            "convert -n --target-is-zero holes.raw b6.raw", "convert -O foo a.raw b", "convert -f foo a.raw b", "convert nope b",
+           "convert -r x a.raw b", "convert -r 1G a.raw b17.raw",
            "convert -c -O raw a.raw b", "convert -S 3 a.raw b", "convert -m 99 a.raw b", "convert -O raw -B a.raw -F raw a.raw b",
            "convert -O raw -o foo=3 a.raw b", "convert --target-is-zero a.raw b", "convert -O raw a.raw /nonexist/x",
            "convert -O raw a.raw a.raw", "convert -C a.raw b10.raw", "convert -C -S 0 a.raw b", "convert --salvage a.raw b11.raw",
@@ -374,6 +375,8 @@ QCOW2 = {
     "commit": (["commit o.qcow2", "commit -b nope top.qcow2", "commit -d top.qcow2", "commit holes.qcow2", "!commit -p sub/p.qcow2",
                 "map --output=json o.qcow2", "!check o.qcow2"],
                ["a.raw", "o.qcow2", "sub/p.qcow2", "holes.qcow2", "top.qcow2"]),
+    "amend": (["amend -o foo=1 o.qcow2", "amend -o size=2M o.qcow2", "amend -p -o size=512k o.qcow2", "amend -o backing_file=a.raw o.qcow2",
+               "amend -o cluster_size=4k o.qcow2", "amend -o size=x o.qcow2", "info o.qcow2"], ["o.qcow2"]),
     "commit -b": (["commit -q -b holes.qcow2 top2.qcow2"], ["holes.qcow2", "top2.qcow2"]),
     "measure": ([f"measure --size {s} -O qcow2 -o {o}" for s in ("1M", "513M", "100G") for o in (
         "cluster_size=64k", "cluster_size=512", "cluster_size=2M", "refcount_bits=1", "refcount_bits=64,cluster_size=512", "extended_l2=on")] +
@@ -430,6 +433,13 @@ def damaged():
                     assert run(QEMU, "compare", "-f", "raw", "holes.raw", "d.qcow2", cwd=pair.folders[0]).returncode == leak
 
 
+def paced():
+    pair = Pair("paced")
+    begin = time.monotonic()
+    r = run(MENURA, "convert", "-r", "2M", "full.raw", "p.raw", cwd=pair.folders[0])
+    assert r.returncode == 0 and time.monotonic() - begin > .4, (r, time.monotonic() - begin)
+
+
 def tap_formats(tap):
     if can_make("qcow2"):
         for name, (lines, shown) in QCOW2.items():
@@ -447,6 +457,7 @@ def main():
     tap.case("files of any kind", hostile)
     tap.case("interrupted convert", interrupted)
     tap.case("failed convert", failed_target)
+    tap.case("convert at a pace", paced)
     if not QEMU:
         raise Skip("no qemu-img")
     for name, lines in (("usage", USAGE), ("create", CREATE), ("info", INFO), ("map", MAP), ("compare", COMPARE), ("resize", RESIZE),
