@@ -599,6 +599,8 @@ int img_convert(const ImgArgs *args)
     }
     g_array_free(c.sources, TRUE);
     g_free(c.part);
-    img_die_of_signal();
+    if (!ok) {
+        img_die_of_signal();
+    }
     return !ok;
 }
