@@ -189,7 +189,7 @@ int qcow2_table_get(Qcow2 *s, uint64_t offset, bool refcounts, Qcow2Table **t)
     if (*t) {
         return (*t)->refcounts == refcounts ? 0 : -EIO;
     }
-    if (!offset || offset % s->cluster_size || offset >= s->node->file->length) {
+    if (!offset || offset % s->cluster_size || offset >= q_file_length(s)) {
         return -EIO;
     }
     evict(s);

@@ -239,6 +239,9 @@ static bool check_wanted(const Wanted *w, GError **error)
     if (c & (c - 1) || c < 1u << QCOW2_MIN_BITS || c > 1u << QCOW2_MAX_BITS) {
         return refuse(error, "cluster_size: must be a power of two from 512 to 2M");
     }
+    if (w->length / (c * (c / (w->extended ? 16 : 8))) >= QCOW2_MAX_L1 / 8) {
+        return refuse(error, "size: too large for this cluster_size; a larger one allows more");
+    }
     if (r & (r - 1) || !r || r > 64) {
         return refuse(error, "refcount_bits: must be a power of two from 1 to 64");
     }

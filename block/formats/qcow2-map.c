@@ -125,7 +125,7 @@ static int unpack_cluster(Qcow2 *s, uint64_t entry)
         s->unpacked = g_malloc(s->cluster_size);
     }
     s->unpacked_entry = 0;
-    err = offset < s->node->file->length ? qcow2_pread(s, offset, packed, bytes) : -EIO;
+    err = offset < q_file_length(s) ? qcow2_pread(s, offset, packed, bytes) : -EIO;
     if (!err && !qcow2_unpack(s->compression, packed, bytes, s->unpacked, s->cluster_size)) {
         err = -EIO;
     }
@@ -262,7 +262,8 @@ bool qcow2_direct(BlockNode *node, uint64_t offset, uint64_t bytes, bool write, 
     }
     ok = direct_locked(s, offset, bytes, write, &x);
     g_mutex_unlock(&s->lock);
-    if (!ok || ((write || s->external) && x.host + bytes > data->length)) {
+    if (!ok || ((write || s->external) &&
+                x.host + bytes > __atomic_load_n(&data->length, __ATOMIC_RELAXED))) {
         return false;
     }
     return data->driver->direct(data, x.host, bytes, write, fd, fd_offset);

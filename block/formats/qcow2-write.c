@@ -148,7 +148,7 @@ static bool entry_valid(const Qcow2 *s, uint64_t entry, uint64_t bitmap)
 /* Guest data may be in [@host, @host + @bytes), which is mapped: behind the file's end nothing that is mapped can be. */
 static bool may_write(Qcow2 *s, uint64_t host, uint64_t bytes)
 {
-    uint64_t end = q_clusters(s, s->node->file->length) << s->cluster_bits;
+    uint64_t end = q_clusters(s, q_file_length(s)) << s->cluster_bits;
 
     return s->external || (host < end && bytes <= end - host &&
                            !qcow2_is_metadata(s, host & ~(s->cluster_size - 1)));
@@ -239,7 +239,7 @@ static int plan_new(Qcow2 *s, Qcow2Table *t, Step *p)
         return err;
     }
     p->fresh = true;
-    p->sparse = !s->external && host >= s->node->file->length;
+    p->sparse = !s->external && host >= q_file_length(s);
     p->n = got;
     p->bytes = MIN(p->bytes, (got << s->cluster_bits) - in_cluster);
     p->from = copy_edge(s, t, p->offset, false, true);

@@ -181,6 +181,12 @@ static inline void q_put16(uint8_t *p, uint16_t v)
     __builtin_memcpy(p, &v, 2);
 }
 
+/* Writers make it larger meanwhile. */
+static inline uint64_t q_file_length(const Qcow2 *s)
+{
+    return __atomic_load_n(&s->node->file->length, __ATOMIC_RELAXED);
+}
+
 /* Clusters that @bytes need. */
 static inline uint64_t q_clusters(const Qcow2 *s, uint64_t bytes)
 {

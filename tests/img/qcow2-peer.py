@@ -164,6 +164,34 @@ def data_file(t, ours):
     t.same(image, raw)
 
 
+def dirty(t):
+    """An image whose refcounts qemu has not written: who opens it for writing counts anew."""
+    image = t.path("image")
+    t.run("qemu-img", "create", "-f", "qcow2", "-o", "lazy_refcounts=on", image, "64M")
+    subprocess.run(["qemu-io", "-c", "write -P 5 0 3M", "-c", "flush", "-c", "abort", image], check=False, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL, timeout=60)
+    assert "failed" not in t.run("qemu-io", "-r", "-c", "read -P 5 0 3M", image)
+    with open(image, "rb") as f:
+        assert f.read(80)[79] & 1, "qemu-io left no dirty image"
+    t.run(t.ours, "snapshot", "-c", "one", image)
+    with open(image, "rb") as f:
+        assert not f.read(80)[79] & 1, "still dirty"
+    t.clean(image)
+    assert "failed" not in t.run("qemu-io", "-c", "read -P 5 0 3M", image)
+
+
+def corrupt(t):
+    image = t.path("image")
+    t.run("qemu-img", "create", "-f", "qcow2", image, "64M")
+    with open(image, "r+b") as f:
+        f.seek(79)
+        f.write(b"\2")
+    assert "corrupt" in t.run(t.ours, "snapshot", "-c", "one", image, status=1)
+    t.run(t.ours, "check", "-r", "all", image)
+    t.run(t.ours, "snapshot", "-c", "one", image)
+    t.clean(image)
+
+
 def repairs(t):
     """Leaks and errors that our repair mends to qemu-img's content."""
     raw, image = t.source("repair"), t.path("image")
@@ -194,6 +222,8 @@ def main():
         tap.case("bitmaps", bitmaps, t)
         tap.case("data file ours", data_file, t, True)
         tap.case("data file qemu", data_file, t, False)
+        tap.case("dirty", dirty, t)
+        tap.case("corrupt", corrupt, t)
         tap.case("repairs", repairs, t)
     sys.exit(tap.finish())
 
