@@ -27,7 +27,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 from guestlib.initramfs import Cpio                               # noqa: E402
 
-GROUPS = "start boot integer fp system smp disk debian jit".split()
+GROUPS = "start boot integer fp system smp disk qcow2 image debian jit".split()
 KERNELS = ("integer", "fp", "system")       # those of kernels.c
 TIMEOUT = 900                               # seconds, for one guest
 SCRATCH = b"Menura's bench scratch disk\0"  # how kernels.c knows the disk it may write to
@@ -154,19 +154,19 @@ class Figures:
         self.add(key, wall)
         return rss
 
-    def guest(self, groups, command):
-        """What the programs in the guest tell on its console."""
+    def guest(self, groups, command, name=None):
+        """What the programs in the guest tell on its console; @name instead of the group that they know."""
         text, wrong = run(command)[2:]
         for m in re.finditer(r"^BENCH (\S+) (\S+) ([\d.]+) ([0-9a-f]{16})", text, re.M):
-            self.add((m[1], m[2]), float(m[3]), m[4])
+            self.add((name or m[1], m[2]), float(m[3]), m[4])
         for m in re.finditer(r"BENCH-FAILED (\S+) (\S+): (.*)", text):
-            self.fail((m[1], m[2]), m[3].strip())
+            self.fail((name or m[1], m[2]), m[3].strip())
         if wrong or "BENCH-END" not in text:
             self.fail((",".join(groups), "(guest)"), f"{wrong or 'it did not finish'}\n{text[-2000:]}")
 
 
-def drive(path):
-    return ["-drive", f"file={path},format=raw,if=none,id=hd0", "-device", "virtio-blk-device,drive=hd0"]
+def drive(path, image="raw"):
+    return ["-drive", f"file={path},format={image},if=none,id=hd0", "-device", "virtio-blk-device,drive=hd0"]
 
 
 def scratch_disk(folder):
@@ -178,6 +178,52 @@ def scratch_disk(folder):
         f.flush()
         os.fsync(f.fileno())
     return path
+
+
+def image_tool(emulator):
+    """menura-img or qemu-img, whichever belongs to it."""
+    ours = os.path.join(os.path.dirname(emulator), "menura-img")
+    return ours if os.path.exists(ours) else "qemu-img"
+
+
+def source_image(folder):
+    """256 MiB: half holes, a quarter that can be compressed, a quarter that cannot."""
+    path, piece, rng = os.path.join(folder, "source.img"), 4 << 20, random.Random(2)
+    if not os.path.exists(path):
+        words = [rng.randbytes(6) for _ in range(500)]
+        with open(path, "wb") as f:
+            for n in range(64):
+                if n % 4 == 1:
+                    f.write(rng.randbytes(piece))
+                elif n % 4 == 3:
+                    f.write(b"".join(rng.choices(words, k=piece // 6 + 1))[:piece])
+                else:
+                    f.seek(piece, os.SEEK_CUR)
+            f.truncate(256 << 20)
+    return path
+
+
+def same_bytes(a, b):
+    return subprocess.run(["cmp", "-s", a, b], check=False).returncode == 0
+
+
+def measure_images(figures, folder):
+    tool, source = image_tool(figures.emulator), source_image(folder)
+    path = {name: os.path.join(folder, name) for name in ("a.qcow2", "b.img", "c.qcow2", "d.qcow2", "e.img")}
+    for name, words in {
+            "convert raw to qcow2": ["convert", "-f", "raw", "-O", "qcow2", source, path["a.qcow2"]],
+            "convert qcow2 to raw": ["convert", "-f", "qcow2", "-O", "raw", path["a.qcow2"], path["b.img"]],
+            "convert compressed": ["convert", "-c", "-f", "raw", "-O", "qcow2", source, path["c.qcow2"]],
+            "create metadata": ["create", "-q", "-f", "qcow2", "-o", "preallocation=metadata", path["d.qcow2"], "64G"],
+            "create full": ["create", "-q", "-f", "raw", "-o", "preallocation=full", path["e.img"], "256M"],
+            "compare": ["compare", "-q", "-f", "qcow2", "-F", "raw", path["c.qcow2"], source],
+            "check": ["check", "-q", "-f", "qcow2", path["d.qcow2"]]}.items():
+        figures.whole(("image", name), [tool, *words])
+    if not same_bytes(source, path["b.img"]):
+        figures.fail(("image", "convert qcow2 to raw"), "other bytes than before")
+    for name in path.values():
+        if os.path.exists(name):
+            os.unlink(name)
 
 
 def measure(figures, files, groups):
@@ -198,6 +244,12 @@ def measure(figures, files, groups):
     if "disk" in groups:
         disk = scratch_disk(files["folder"])
         figures.guest(["disk"], guest_command(emulator, files, "bench=disk", *drive(disk)))
+    if "qcow2" in groups:
+        disk = os.path.join(files["folder"], "scratch.qcow2")
+        subprocess.run([image_tool(emulator), "convert", "-f", "raw", "-O", "qcow2", scratch_disk(files["folder"]), disk], check=True)
+        figures.guest(["qcow2"], guest_command(emulator, files, "bench=disk", *drive(disk, "qcow2")), "qcow2")
+    if "image" in groups:
+        measure_images(figures, files["folder"])
     if "debian" in groups:
         disk = os.path.join(files["folder"], "bench.img")
         subprocess.run(["cp", "--sparse=always", guest_files("bench.img")[0], disk], check=True)

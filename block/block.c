@@ -197,6 +197,7 @@ static bool open_node(BlockBackend *blk, const BlockOptions *options, GError **e
         .format = options->format,
         .readonly = options->readonly || options->snapshot,
         .direct = options->cache_direct,
+        .unsafe = options->cache_unsafe,
     };
 
     blk->node = node_open(&node, error);

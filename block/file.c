@@ -17,7 +17,7 @@ typedef struct FileNode {
     int fd;
     int direct_fd; /* -1: none */
     uint32_t offset_align, memory_align;
-    bool is_device;
+    bool is_device, unsafe;
 } FileNode;
 
 static int fd_of(const BlockNode *node)
@@ -98,6 +98,7 @@ static bool file_open(BlockNode *node, const NodeOptions *options, GError **erro
     f = g_new0(FileNode, 1);
     f->fd = fd;
     f->direct_fd = -1;
+    f->unsafe = options->unsafe;
     f->is_device = fstat(fd, &st) == 0 && S_ISBLK(st.st_mode);
     if (options->direct && !open_direct(node, f, error)) {
         close(fd);
@@ -178,7 +179,7 @@ static int file_discard(BlockNode *node, uint64_t offset, uint64_t bytes)
 
 static int file_flush(BlockNode *node)
 {
-    return raw_flush(fd_of(node));
+    return ((const FileNode *)node->priv)->unsafe ? 0 : raw_flush(fd_of(node));
 }
 
 static int file_status(BlockNode *node, uint64_t offset, uint64_t bytes, NodeStatus *status)

@@ -48,6 +48,7 @@ typedef struct NodeOptions {
     bool readonly;
     bool no_backing; /* what is behind it is not opened, and reads as zeroes */
     bool direct;     /* past the host's page cache (O_DIRECT), also for what is behind it */
+    bool unsafe;     /* flushes do nothing: for what can be made again if the host fails */
     bool share;      /* takes no lock: for looking at an image that someone writes */
     bool
         repair; /* to be checked: an image that is marked as damaged opens, and nothing is mended on the way */

@@ -400,7 +400,12 @@ static bool create_target(Convert *c)
 
 static bool open_target(Convert *c)
 {
-    NodeOptions options = { .format = c->driver->name, .direct = img_past_cache(c->args, "t") };
+    const char *mode = img_get(c->args, "t");
+    NodeOptions options = {
+        .format = c->driver->name,
+        .direct = img_past_cache(c->args, "t"),
+        .unsafe = !mode || !strcmp(mode, "unsafe"),
+    };
     g_autoptr(GError) error = NULL;
 
     if (img_has(c->args, "n")) {
