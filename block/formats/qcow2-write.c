@@ -8,7 +8,7 @@
 #include <string.h>
 #include "block/formats/qcow2.h"
 
-enum { ZEROES = 1 << 20, MAX_STEP = 64 << 20 };
+enum { ZEROES = 1 << 20, MAX_STEP = 64 << 20, STEPS_ALONE = 1024 };
 
 /* ---- L2 entries ---- */
 
@@ -528,8 +528,12 @@ static int zero_by_map(Qcow2 *s, uint64_t offset, uint64_t bytes, bool unmap)
     uint64_t done;
     int err = 0;
 
-    for (; bytes && !err; offset += done, bytes -= done) {
+    for (unsigned n = 1; bytes && !err; n++, offset += done, bytes -= done) {
         err = zero_step(s, offset, bytes, unmap, &done);
+        if (n % STEPS_ALONE == 0) { /* others may want something */
+            g_mutex_unlock(&s->lock);
+            g_mutex_lock(&s->lock);
+        }
     }
     return err;
 }
