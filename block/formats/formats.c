@@ -56,3 +56,15 @@ bool create_option_prealloc(const KeyVals *options, NodePrealloc *prealloc, GErr
     }
     return !text;
 }
+
+bool create_close(BlockNode *file, bool ok, GError **error)
+{
+    g_autofree char *name = g_strdup(file->name);
+    int err = node_close(file);
+
+    if (ok && err) {
+        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(-err), "%s: cannot be written: %s",
+                    name, g_strerror(-err));
+    }
+    return ok && !err;
+}
