@@ -96,8 +96,10 @@ bool block_find_file(const BlockRequest *req, int *fd, uint64_t *offset)
     bool write = req->op == BLOCK_WRITE;
 
     if (req->op == BLOCK_FLUSH) {
-        return !node->driver->flush &&
-               block_file_driver.direct(node->file, 0, 0, false, fd, offset);
+        const BlockDriver *file = node->file->driver;
+
+        return !node->driver->flush && file->direct &&
+               file->direct(node->file, 0, 0, false, fd, offset);
     }
     if (write && req->blk->writethrough) {
         return false; /* a flush follows */

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "block/block-priv.h"
+#include "block/nbd-client.h"
 
 typedef struct FileNode {
     int fd;
@@ -254,10 +255,14 @@ const BlockDriver block_file_driver = {
 
 BlockNode *node_create_file(const char *file, GError **error)
 {
-    int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644);
     NodeOptions options = { .file = file };
     BlockNode *node;
+    int fd;
 
+    if (node_is_remote(file)) {
+        return nbd_open_emptied(file, error);
+    }
+    fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644);
     if (fd < 0) {
         g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "%s: cannot be made: %s",
                     file, g_strerror(errno));

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 #include "block/block-priv.h"
+#include "block/nbd-client.h"
 #include "util/size.h"
 #include "util/suggest.h"
 
@@ -107,7 +108,9 @@ static BlockNode *node_new(const BlockDriver *driver, const char *name, bool rea
 
 static BlockNode *open_protocol(const NodeOptions *options, GError **error)
 {
-    BlockNode *node = node_new(&block_file_driver, options->file, options->readonly);
+    bool remote = node_is_remote(options->file);
+    BlockNode *node = node_new(remote ? &block_nbd_driver : &block_file_driver, options->file,
+                               options->readonly);
 
     if (!node->driver->open(node, options, error)) {
         node_free(node);
@@ -133,7 +136,7 @@ char *node_backing_path(const char *image, const char *backing)
 {
     g_autofree char *folder = NULL;
 
-    if (g_path_is_absolute(backing)) {
+    if (g_path_is_absolute(backing) || node_is_remote(backing) || node_is_remote(image)) {
         return g_strdup(backing);
     }
     folder = g_path_get_dirname(image);

@@ -43,7 +43,7 @@ void iov_copy_out(IovCursor *c, void *buf, uint64_t bytes);      /* the cursor's
 /* ---- Opening ---- */
 
 typedef struct NodeOptions {
-    const char *file;   /* a path */
+    const char *file;   /* a path, or what node_is_remote() is true for */
     const char *format; /* NULL: found by the first bytes; "raw" if they are of no other */
     bool readonly;
     bool no_backing; /* what is behind it is not opened, and reads as zeroes */
@@ -54,6 +54,8 @@ typedef struct NodeOptions {
         repair; /* to be checked: an image that is marked as damaged opens, and nothing is mended on the way */
 } NodeOptions;
 
+/* @file names an export of an NBD server ("nbd:...", block/nbd-client.h), and no file of the host. */
+bool node_is_remote(const char *file);
 BlockNode *node_open(const NodeOptions *options, GError **error);
 /* Writes back what is kept of it, and frees it and what is below; NULL is allowed. The error of writing back, or 0. */
 int node_close(BlockNode *node);
@@ -196,7 +198,7 @@ const BlockDriver *block_driver_find(const char *name);
 /* The format of an image that begins with these bytes; raw if it is no other. */
 const BlockDriver *block_driver_probe(const uint8_t *head, size_t n, const char *file);
 
-/* For drivers that create: the file @file, new or emptied, to be closed. */
+/* For drivers that create: the file @file, new or emptied, to be closed. What is remote is there already, and keeps its length. */
 BlockNode *node_create_file(const char *file, GError **error);
 /* For drivers: "FILE: text", always false. */
 bool node_fail(const BlockNode *node, GError **error, const char *format, ...) G_GNUC_PRINTF(3, 4);
@@ -205,7 +207,7 @@ bool node_fail_errno(const BlockNode *node, GError **error, int err, const char 
     G_GNUC_PRINTF(4, 5);
 /* What the image behind @node has there; zeroes behind its end, and if there is none. */
 int node_read_backing(BlockNode *node, uint64_t offset, uint64_t bytes, IovCursor *c);
-/* The path of the image behind one at @image: relative names are relative to its folder. */
+/* The path of the image behind one at @image: relative names are relative to its folder, or if that is remote to the program's. */
 char *node_backing_path(const char *image, const char *backing);
 
 #endif

@@ -10,6 +10,8 @@
 #include <string.h>
 #include "block/formats/formats.h"
 #include "block/node.h"
+#include "cuts.h"
+#include "images.h"
 
 typedef struct Kind {
     const char *name, *options;
@@ -23,65 +25,18 @@ static char *folder, *image, *base, *copy, *data_file;
 
 static void create(const char *file, const char *options)
 {
-    g_autoptr(KeyVals) kv = keyvals_parse(options, NULL);
-    g_autoptr(GError) error = NULL;
-
-    node_create(&block_qcow2_driver, file, kv, &error);
-    g_assert_no_error(error);
+    image_create(&block_qcow2_driver, file, options);
 }
 
 static BlockNode *open_image(const char *file, bool readonly)
 {
-    NodeOptions options = { .file = file, .format = "qcow2", .readonly = readonly };
-    g_autoptr(GError) error = NULL;
-    BlockNode *node = node_open(&options, &error);
-
-    g_assert_no_error(error);
-    return node;
-}
-
-static void assert_clean(BlockNode *node, bool leaks_allowed)
-{
-    g_autoptr(GError) error = NULL;
-    NodeCheck check = { .report = g_string_new(NULL) };
-
-    node->driver->check(node, &check, &error);
-    g_assert_no_error(error);
-    if (check.corruptions || check.check_errors || (check.leaks && !leaks_allowed)) {
-        g_test_message("check: %s", check.report->str);
-        g_assert_not_reached();
-    }
-    g_string_free(check.report, TRUE);
-}
-
-static void fill(uint8_t *buf, uint64_t bytes, unsigned seed)
-{
-    for (uint64_t i = 0; i < bytes; i++) {
-        buf[i] = (uint8_t)(seed + i * 7 + (i >> 9) * 13) | 1;
-    }
-}
-
-static void assert_reads(BlockNode *node, const uint8_t *model, uint64_t offset, uint64_t bytes)
-{
-    g_autofree uint8_t *buf = g_malloc(bytes);
-
-    g_assert_cmpint(node_pread(node, offset, buf, bytes), ==, 0);
-    if (memcmp(buf, model + offset, bytes)) {
-        uint64_t i = 0;
-
-        while (buf[i] == model[offset + i]) {
-            i++;
-        }
-        g_test_fail_printf("byte %#" G_GINT64_MODIFIER "x is %#x, not %#x", offset + i, buf[i],
-                           model[offset + i]);
-        g_assert_not_reached();
-    }
+    return image_open("qcow2", file, readonly);
 }
 
 /* A raw image of @length bytes behind the image; the model begins with it. */
 static void make_base(uint8_t *model, uint64_t length)
 {
-    fill(model, length, 99);
+    image_fill(model, length, 99);
     g_assert_true(g_file_set_contents(base, (const char *)model, (gssize)length, NULL));
 }
 
@@ -129,7 +84,7 @@ static void write_compressed(Run *r)
     IovCursor c = { &iov, 1, 0 };
 
     memset(r->buf, g_test_rand_int_range(1, 255), bytes);
-    fill(r->buf, MIN(bytes, 100), (unsigned)g_test_rand_int());
+    image_fill(r->buf, MIN(bytes, 100), (unsigned)g_test_rand_int());
     if (r->kind->compressed) {
         g_assert_cmpint(node_write_compressed(r->node, offset, bytes, &c), ==, 0);
         memcpy(r->model + offset, r->buf, bytes);
@@ -179,7 +134,7 @@ static void random_write(Run *r, uint64_t offset, uint64_t bytes)
     struct iovec iov[3] = { { r->buf, a }, { r->buf + a, b - a }, { r->buf + b, bytes - b } };
     IovCursor c = { iov, 3, 0 };
 
-    fill(r->buf, bytes, (unsigned)g_test_rand_int());
+    image_fill(r->buf, bytes, (unsigned)g_test_rand_int());
     g_assert_cmpint(node_write(r->node, offset, bytes, &c), ==, 0);
     memcpy(r->model + offset, r->buf, bytes);
 }
@@ -198,7 +153,7 @@ static void random_step(Run *r)
     random_range(r, &offset, &bytes);
     switch (g_test_rand_int_range(0, 24)) {
     case 0 ... 6:
-        assert_reads(r->node, r->model, offset, bytes);
+        image_assert_reads(r->node, r->model, offset, bytes);
         break;
     case 7 ... 14:
         random_write(r, offset, bytes);
@@ -241,11 +196,11 @@ static void test_model(gconstpointer data)
         for (unsigned i = 0; i < 400; i++) {
             random_step(&r);
         }
-        assert_reads(r.node, r.model, 0, k->length);
-        assert_clean(r.node, true);
+        image_assert_reads(r.node, r.model, 0, k->length);
+        image_assert_clean(r.node, true);
         reopen(&r);
-        assert_reads(r.node, r.model, 0, k->length);
-        assert_clean(r.node, false);
+        image_assert_reads(r.node, r.model, 0, k->length);
+        image_assert_clean(r.node, false);
         g_assert_cmpint(node_close(r.node), ==, 0);
         g_ptr_array_unref(r.saved);
         g_free(r.buf);
@@ -255,67 +210,14 @@ static void test_model(gconstpointer data)
 
 /* ---- Cuts ---- */
 
-/* The image's file goes through these, which keep what a power failure leaves for sure (.durable: as of the last flush), and what came since
- * (.pending), of which any sectors may be there or not. */
-typedef struct Write {
-    uint64_t offset, bytes;
-    uint8_t *data;
-} Write;
-
 typedef struct Cuts {
     const Kind *kind;
-    BlockDriver driver;
-    const BlockDriver *below;
-    GByteArray *durable;
-    GArray *pending;            /* Write */
     uint8_t *flushed, *touched; /* the disk when it was flushed; sectors written since */
     bool snapshots;             /* are taken: flags may be wrong then, but nothing else */
-    unsigned n, checked;
+    unsigned checked;
 } Cuts;
 
 static Cuts cuts;
-
-static void put(GByteArray *image_bytes, uint64_t offset, const uint8_t *data, uint64_t bytes)
-{
-    if (image_bytes->len < offset + bytes) {
-        guint old = image_bytes->len;
-
-        g_byte_array_set_size(image_bytes, (guint)(offset + bytes));
-        memset(image_bytes->data + old, 0, image_bytes->len - old);
-    }
-    memcpy(image_bytes->data + offset, data, bytes);
-}
-
-/* A file that a power failure now could leave. */
-static void leave_copy(void)
-{
-    g_autoptr(GByteArray) left = g_byte_array_new();
-    int keep = g_test_rand_int_range(0, 4); /* of 3: the chance of a sector */
-
-    g_byte_array_append(left, cuts.durable->data, cuts.durable->len);
-    for (guint i = 0; i < cuts.pending->len; i++) {
-        const Write *w = &g_array_index(cuts.pending, Write, i);
-
-        for (uint64_t at = 0; at < w->bytes;) {
-            uint64_t n = MIN(512 - (w->offset + at) % 512, w->bytes - at);
-
-            if (g_test_rand_int_range(0, 3) < keep) {
-                put(left, w->offset + at, w->data + at, n);
-            }
-            at += n;
-        }
-    }
-    g_unlink(copy); /* or it is written back to the disk */
-    g_assert_true(g_file_set_contents(copy, (char *)left->data, (gssize)left->len, NULL));
-}
-
-static void assert_mendable(BlockNode *node)
-{
-    NodeCheck check = { .fix_leaks = true, .fix_errors = true };
-
-    g_assert_true(node->driver->check(node, &check, NULL));
-    assert_clean(node, false);
-}
 
 static void assert_has_flushed(BlockNode *node)
 {
@@ -336,85 +238,29 @@ static void assert_survives(void)
     BlockNode *node;
 
     cuts.checked++;
-    leave_copy();
+    cuts_leave(copy);
     node = open_image(copy, false);
     if (!cuts.snapshots) {
-        assert_clean(node, true);
+        image_assert_clean(node, true);
     }
     assert_has_flushed(node);
-    assert_mendable(node);
+    image_mend(node);
     assert_has_flushed(node);
     g_assert_cmpint(node_close(node), ==, 0);
 }
 
-static void maybe_cut(void)
-{
-    if (++cuts.n % 11 == 0) {
-        assert_survives();
-    }
-}
-
-static int logged_write(BlockNode *node, uint64_t offset, uint64_t bytes, IovCursor *c)
-{
-    Write w = { offset, bytes, g_malloc(bytes) };
-    IovCursor same = *c;
-
-    iov_copy_out(&same, w.data, bytes);
-    g_array_append_val(cuts.pending, w);
-    maybe_cut();
-    return cuts.below->write(node, offset, bytes, c);
-}
-
-static int logged_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes, bool unmap)
-{
-    Write w = { offset, bytes, g_malloc0(bytes) };
-
-    g_array_append_val(cuts.pending, w);
-    return cuts.below->write_zeroes(node, offset, bytes, unmap);
-}
-
-static void forget_write(gpointer p)
-{
-    g_free(((Write *)p)->data);
-}
-
-static int logged_flush(BlockNode *node)
-{
-    maybe_cut();
-    for (guint i = 0; i < cuts.pending->len; i++) {
-        const Write *w = &g_array_index(cuts.pending, Write, i);
-
-        put(cuts.durable, w->offset, w->data, w->bytes);
-    }
-    g_array_set_size(cuts.pending, 0);
-    return 0;
-}
-
 static void begin_cuts(const Kind *k, BlockNode *node)
 {
-    g_autofree char *data = NULL;
-    gsize len;
-
-    g_assert_cmpint(node_flush(node), ==, 0);
-    g_assert_true(g_file_get_contents(image, &data, &len, NULL));
-    cuts = (Cuts){ .kind = k, .driver = *node->file->driver, .below = node->file->driver };
-    cuts.durable = g_byte_array_new();
-    g_byte_array_append(cuts.durable, (uint8_t *)data, (guint)len);
-    cuts.pending = g_array_new(FALSE, FALSE, sizeof(Write));
-    g_array_set_clear_func(cuts.pending, forget_write);
-    cuts.driver.write = logged_write;
-    cuts.driver.write_zeroes = logged_zeroes;
-    cuts.driver.flush = logged_flush;
-    node->file->driver = &cuts.driver;
+    cuts = (Cuts){ .kind = k };
     cuts.flushed = g_malloc(k->length);
     cuts.touched = g_malloc0(k->length / 512);
+    cuts_begin(node, image, 11, assert_survives);
 }
 
 static void end_cuts(void)
 {
     g_test_message("%u cuts", cuts.checked);
-    g_byte_array_unref(cuts.durable);
-    g_array_unref(cuts.pending);
+    cuts_end();
     g_free(cuts.flushed);
     g_free(cuts.touched);
 }
@@ -559,7 +405,7 @@ static void test_threads(void)
         g_thread_join(threads[i]);
     }
     g_assert_cmpint(node_flush(node), ==, 0);
-    assert_clean(node, true);
+    image_assert_clean(node, true);
     g_assert_cmpint(node_close(node), ==, 0);
 }
 
@@ -601,19 +447,6 @@ static void use_damaged(bool readonly)
     node_close(node);
 }
 
-static void mutate(uint8_t *data, gsize len)
-{
-    unsigned n = (unsigned)g_test_rand_int_range(1, 5);
-
-    while (n--) {
-        gsize at = (gsize)g_test_rand_int_range(0, g_test_rand_bit() ? 128 : (gint32)len);
-        static const uint8_t values[] = { 0, 1, 0x80, 0xff, 0x7f, 2 };
-
-        data[at] = g_test_rand_bit() ? values[g_test_rand_int_range(0, 6)]
-                                     : data[at] ^ (uint8_t)(1 << g_test_rand_int_range(0, 8));
-    }
-}
-
 static void test_damage(void)
 {
     static const char *const options[] = { "size=256k,cluster_size=512",
@@ -640,7 +473,7 @@ static void test_damage(void)
         for (unsigned i = 0; i < n / 3; i++) {
             g_autofree uint8_t *bad = g_memdup2(data, len);
 
-            mutate(bad, len);
+            image_damage(bad, len, 128);
             g_unlink(copy);
             g_assert_true(g_file_set_contents(copy, (char *)bad, (gssize)len, NULL));
             use_damaged(g_test_rand_bit());
@@ -664,16 +497,16 @@ static void test_truncate(void)
     node = open_image(image, false);
     g_assert_true(node_truncate(node, 4 << 20, false, NODE_PREALLOC_OFF, &error));
     memset(model + (1 << 20), 0, 3 << 20);
-    assert_reads(node, model, 0, 4 << 20);
+    image_assert_reads(node, model, 0, 4 << 20);
     g_assert_cmpint(node_pwrite(node, 3 << 20, model, 65536), ==, 0);
     g_assert_false(node_truncate(node, 1 << 20, false, NODE_PREALLOC_OFF, NULL));
     g_assert_true(node_truncate(node, (1 << 20) + 1000, true, NODE_PREALLOC_OFF, &error));
     g_assert_true(node_truncate(node, 4 << 20, true, NODE_PREALLOC_OFF, &error));
-    assert_reads(node, model, 0, 4 << 20);
-    assert_clean(node, true);
+    image_assert_reads(node, model, 0, 4 << 20);
+    image_assert_clean(node, true);
     g_assert_cmpint(node_close(node), ==, 0);
     node = open_image(image, false);
-    assert_clean(node, false);
+    image_assert_clean(node, false);
     g_assert_true(node->driver->set_backing(node, NULL, NULL, &error));
     g_assert_cmpint(node_close(node), ==, 0);
     node = open_image(image, false);
@@ -693,7 +526,7 @@ static void test_repair(void)
 
         create(image, "size=1M,cluster_size=512");
         node = open_image(image, false);
-        fill(buf, sizeof(buf), round);
+        image_fill(buf, sizeof(buf), round);
         g_assert_cmpint(node_pwrite(node, 0, buf, sizeof(buf)), ==, 0);
         g_assert_cmpint(node_close(node), ==, 0);
         g_autofree char *data = NULL;
@@ -709,8 +542,8 @@ static void test_repair(void)
         g_assert_cmpuint(check.corruptions, ==, check.corruptions_fixed);
         g_assert_cmpint(node_close(node), ==, 0);
         node = open_image(image, false);
-        assert_clean(node, false);
-        assert_reads(node, buf, 0, sizeof(buf));
+        image_assert_clean(node, false);
+        image_assert_reads(node, buf, 0, sizeof(buf));
         g_assert_cmpint(node_close(node), ==, 0);
     }
 }
@@ -726,12 +559,12 @@ static void test_data_file(void)
 
     create(image, options);
     node = open_image(image, false);
-    fill(model + 10240, 20480, 5);
+    image_fill(model + 10240, 20480, 5);
     g_assert_cmpint(node_pwrite(node, 10240, model + 10240, 20480), ==, 0);
     g_assert_cmpint(node_write_zeroes(node, 16384, 8192, true), ==, 0);
     memset(model + 16384, 0, 8192);
-    assert_reads(node, model, 0, 1 << 20);
-    assert_clean(node, false);
+    image_assert_reads(node, model, 0, 1 << 20);
+    image_assert_clean(node, false);
     g_assert_cmpint(node_close(node), ==, 0);
     g_assert_true(g_file_get_contents(data_file, &raw, &len, NULL));
     g_assert_cmpmem(raw, len, model, 1 << 20);

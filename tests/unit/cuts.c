@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A log of writes, see cuts.h.
+ */
+#include "cuts.h"
+#include <glib/gstdio.h>
+#include <string.h>
+
+typedef struct Write {
+    uint64_t offset, bytes;
+    uint8_t *data;
+} Write;
+
+static struct {
+    BlockDriver driver;
+    const BlockDriver *below;
+    GByteArray *durable;
+    GArray *pending; /* Write */
+    unsigned n, every;
+    void (*look)(void);
+} cuts;
+
+static void put(GByteArray *image, uint64_t offset, const uint8_t *data, uint64_t bytes)
+{
+    if (image->len < offset + bytes) {
+        guint old = image->len;
+
+        g_byte_array_set_size(image, (guint)(offset + bytes));
+        memset(image->data + old, 0, image->len - old);
+    }
+    memcpy(image->data + offset, data, bytes);
+}
+
+void cuts_leave(const char *copy)
+{
+    g_autoptr(GByteArray) left = g_byte_array_new();
+    int keep = g_test_rand_int_range(0, 4); /* of 3: the chance of a sector */
+
+    g_byte_array_append(left, cuts.durable->data, cuts.durable->len);
+    for (guint i = 0; i < cuts.pending->len; i++) {
+        const Write *w = &g_array_index(cuts.pending, Write, i);
+
+        for (uint64_t at = 0; at < w->bytes;) {
+            uint64_t n = MIN(512 - (w->offset + at) % 512, w->bytes - at);
+
+            if (g_test_rand_int_range(0, 3) < keep) {
+                put(left, w->offset + at, w->data + at, n);
+            }
+            at += n;
+        }
+    }
+    g_unlink(copy); /* or it is written back to the disk */
+    g_assert_true(g_file_set_contents(copy, (char *)left->data, (gssize)left->len, NULL));
+}
+
+static void maybe_cut(void)
+{
+    if (++cuts.n % cuts.every == 0) {
+        cuts.look();
+    }
+}
+
+static int logged_write(BlockNode *node, uint64_t offset, uint64_t bytes, IovCursor *c)
+{
+    Write w = { offset, bytes, g_malloc(bytes) };
+    IovCursor same = *c;
+
+    iov_copy_out(&same, w.data, bytes);
+    g_array_append_val(cuts.pending, w);
+    maybe_cut();
+    return cuts.below->write(node, offset, bytes, c);
+}
+
+static int logged_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes, bool unmap)
+{
+    Write w = { offset, bytes, g_malloc0(bytes) };
+
+    g_array_append_val(cuts.pending, w);
+    maybe_cut();
+    return cuts.below->write_zeroes(node, offset, bytes, unmap);
+}
+
+static void forget_write(gpointer p)
+{
+    g_free(((Write *)p)->data);
+}
+
+static int logged_flush(BlockNode *node)
+{
+    maybe_cut();
+    for (guint i = 0; i < cuts.pending->len; i++) {
+        const Write *w = &g_array_index(cuts.pending, Write, i);
+
+        put(cuts.durable, w->offset, w->data, w->bytes);
+    }
+    g_array_set_size(cuts.pending, 0);
+    return 0;
+}
+
+void cuts_begin(BlockNode *node, const char *image, unsigned every, void (*look)(void))
+{
+    g_autofree char *data = NULL;
+    gsize len;
+
+    g_assert_cmpint(node_flush(node), ==, 0);
+    g_assert_true(g_file_get_contents(image, &data, &len, NULL));
+    cuts.driver = *node->file->driver;
+    cuts.below = node->file->driver;
+    cuts.durable = g_byte_array_new();
+    g_byte_array_append(cuts.durable, (uint8_t *)data, (guint)len);
+    cuts.pending = g_array_new(FALSE, FALSE, sizeof(Write));
+    g_array_set_clear_func(cuts.pending, forget_write);
+    cuts.n = 0;
+    cuts.every = every;
+    cuts.look = look;
+    cuts.driver.write = logged_write;
+    cuts.driver.write_zeroes = logged_zeroes;
+    cuts.driver.flush = logged_flush;
+    node->file->driver = &cuts.driver;
+}
+
+void cuts_end(void)
+{
+    g_byte_array_unref(cuts.durable);
+    g_array_unref(cuts.pending);
+}

@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The formats with a table of blocks against a model in memory: random reads, writes, zeroes, discards and reopening, after each of which
+ * the driver's own check must find nothing; cuts in between, after which what was flushed is there; several threads; headers that are
+ * refused; and images with random damage, which may be refused but must not crash.
+ */
+#include <errno.h>
+#include <glib.h>
+#include <glib/gstdio.h>
+#include <string.h>
+#include "block/formats/formats.h"
+#include "cuts.h"
+#include "images.h"
+
+typedef struct Kind {
+    const char *name, *format, *options;
+    uint64_t length;
+    bool backing;
+    unsigned head; /* bytes at the beginning, and at the end, that say the most */
+} Kind;
+
+static char *folder, *image, *base, *copy;
+
+/* ---- Random accesses against the model ---- */
+
+typedef struct Run {
+    const Kind *kind;
+    BlockNode *node;
+    uint8_t *model, *buf;
+} Run;
+
+enum { MAX_BYTES = 3 << 20 };
+
+static void make_image(Run *r)
+{
+    const Kind *k = r->kind;
+    uint64_t behind = k->length / 2 + 512;
+    g_autofree char *options =
+        g_strdup_printf("size=%" G_GUINT64_FORMAT "%s%s%s", k->length, k->options,
+                        k->backing ? ",backing_fmt=raw,backing_file=" : "", k->backing ? base : "");
+
+    r->model = g_malloc0(k->length);
+    r->buf = g_malloc(MAX_BYTES);
+    if (k->backing) {
+        image_fill(r->model, behind, 99);
+        g_assert_true(g_file_set_contents(base, (char *)r->model, (gssize)behind, NULL));
+    }
+    image_create(block_driver_find(k->format), image, options);
+    r->node = image_open(k->format, image, false);
+    g_assert_cmpuint(r->node->length, ==, k->length);
+}
+
+static void free_run(Run *r)
+{
+    g_assert_cmpint(node_close(r->node), ==, 0);
+    g_free(r->model);
+    g_free(r->buf);
+}
+
+static void random_range(const Run *r, uint64_t *offset, uint64_t *bytes)
+{
+    uint64_t sectors = r->kind->length / 512,
+             max = g_test_rand_int_range(0, 4) ? 16 : MAX_BYTES / 512;
+
+    *bytes = (uint64_t)g_test_rand_int_range(1, (gint32)MIN(max, sectors) + 1) * 512;
+    *offset =
+        (uint64_t)g_test_rand_int_range(0, (gint32)((r->kind->length - *bytes) / 512) + 1) * 512;
+}
+
+static void random_write(Run *r, uint64_t offset, uint64_t bytes)
+{
+    uint64_t a = bytes / 3, b = bytes / 2;
+    struct iovec iov[3] = { { r->buf, a }, { r->buf + a, b - a }, { r->buf + b, bytes - b } };
+    IovCursor c = { iov, 3, 0 };
+
+    image_fill(r->buf, bytes, (unsigned)g_test_rand_int());
+    g_assert_cmpint(node_write(r->node, offset, bytes, &c), ==, 0);
+    memcpy(r->model + offset, r->buf, bytes);
+}
+
+static void random_zeroes(Run *r, uint64_t offset, uint64_t bytes)
+{
+    g_assert_cmpint(node_write_zeroes(r->node, offset, bytes, g_test_rand_bit()), ==, 0);
+    memset(r->model + offset, 0, bytes);
+}
+
+/* What is discarded is undefined: it becomes known by reading. */
+static void random_discard(Run *r, uint64_t offset, uint64_t bytes)
+{
+    g_assert_cmpint(node_discard(r->node, offset, bytes), ==, 0);
+    g_assert_cmpint(node_pread(r->node, offset, r->model + offset, bytes), ==, 0);
+}
+
+/* What is said to be zero is, and so is what lies behind what is said to be nowhere. */
+static void check_status(Run *r, uint64_t offset, uint64_t bytes)
+{
+    while (bytes) {
+        NodeStatus st;
+
+        g_assert_cmpint(node_status(r->node, offset, bytes, &st), ==, 0);
+        g_assert_cmpuint(st.bytes, >, 0);
+        g_assert_cmpuint(st.bytes, <=, bytes);
+        for (uint64_t i = 0; i < st.bytes && (st.flags & NODE_ZERO); i++) {
+            g_assert_cmpuint(r->model[offset + i], ==, 0);
+        }
+        offset += st.bytes;
+        bytes -= st.bytes;
+    }
+}
+
+static void reopen(Run *r)
+{
+    g_assert_cmpint(node_close(r->node), ==, 0);
+    r->node = image_open(r->kind->format, image, false);
+}
+
+static void random_step(Run *r)
+{
+    uint64_t offset, bytes;
+
+    random_range(r, &offset, &bytes);
+    switch (g_test_rand_int_range(0, 16)) {
+    case 0 ... 3:
+        image_assert_reads(r->node, r->model, offset, bytes);
+        break;
+    case 4 ... 8:
+        random_write(r, offset, bytes);
+        break;
+    case 9 ... 10:
+        random_zeroes(r, offset, bytes);
+        break;
+    case 11:
+        random_discard(r, offset, bytes);
+        break;
+    case 12 ... 13:
+        check_status(r, offset, bytes);
+        break;
+    case 14:
+        g_assert_cmpint(node_flush(r->node), ==, 0);
+        break;
+    case 15:
+        reopen(r);
+        break;
+    }
+}
+
+static void test_model(gconstpointer data)
+{
+    const Kind *k = data;
+
+    for (unsigned round = 0; round < 3; round++) {
+        Run r = { .kind = k };
+
+        make_image(&r);
+        image_assert_reads(r.node, r.model, 0, k->length);
+        for (unsigned i = 0; i < 120; i++) {
+            random_step(&r);
+        }
+        image_assert_reads(r.node, r.model, 0, k->length);
+        image_assert_clean(r.node, false);
+        reopen(&r);
+        image_assert_reads(r.node, r.model, 0, k->length);
+        image_assert_clean(r.node, false);
+        free_run(&r);
+    }
+}
+
+/* ---- Cuts ---- */
+
+typedef struct Cuts {
+    const Kind *kind;
+    uint8_t *flushed, *touched; /* the disk when it was flushed; sectors written since */
+    unsigned checked;
+} Cuts;
+
+static Cuts cuts;
+
+static void assert_has_flushed(BlockNode *node)
+{
+    uint64_t length = cuts.kind->length;
+    g_autofree uint8_t *buf = g_malloc(length);
+
+    g_assert_cmpint(node_pread(node, 0, buf, length), ==, 0);
+    for (uint64_t i = 0; i < length; i += 512) {
+        if (!cuts.touched[i / 512] && memcmp(buf + i, cuts.flushed + i, 512)) {
+            g_test_message("what was flushed at %#" G_GINT64_MODIFIER "x is lost", i);
+            g_assert_not_reached();
+        }
+    }
+}
+
+static void assert_survives(void)
+{
+    const char *format = cuts.kind->format;
+    uint8_t byte = 7;
+    BlockNode *node;
+
+    cuts.checked++;
+    cuts_leave(copy);
+    node = image_open(format, copy, true);
+    image_assert_clean(node, true);
+    assert_has_flushed(node);
+    g_assert_cmpint(node_close(node), ==, 0);
+    node = image_open(format, copy, false);
+    if (g_test_rand_bit()) { /* go on without a repair */
+        g_assert_cmpint(node_pwrite(node, cuts.kind->length - 512, &byte, 1), ==, 0);
+        g_assert_cmpint(node_pread(node, cuts.kind->length - 512, &byte, 1), ==, 0);
+        g_assert_cmpuint(byte, ==, 7);
+    } else {
+        assert_has_flushed(node);
+        image_mend(node);
+        assert_has_flushed(node);
+    }
+    image_assert_clean(node, true);
+    g_assert_cmpint(node_close(node), ==, 0);
+}
+
+static void flushed(const Run *r)
+{
+    memcpy(cuts.flushed, r->model, r->kind->length);
+    memset(cuts.touched, 0, r->kind->length / 512);
+}
+
+static void cut_step(Run *r)
+{
+    uint64_t offset, bytes;
+
+    random_range(r, &offset, &bytes);
+    switch (g_test_rand_int_range(0, 8)) {
+    case 0 ... 2:
+        g_assert_cmpint(node_flush(r->node), ==, 0);
+        flushed(r);
+        break;
+    case 3:
+        memset(cuts.touched + offset / 512, 1, bytes / 512);
+        random_zeroes(r, offset, bytes);
+        break;
+    default:
+        memset(cuts.touched + offset / 512, 1, bytes / 512);
+        random_write(r, offset, bytes);
+    }
+}
+
+static void test_cuts(gconstpointer data)
+{
+    const Kind *k = data;
+    Run r = { .kind = k };
+
+    make_image(&r);
+    cuts =
+        (Cuts){ .kind = k, .flushed = g_malloc(k->length), .touched = g_malloc0(k->length / 512) };
+    flushed(&r);
+    cuts_begin(r.node, image, 7, assert_survives);
+    for (unsigned i = 0; i < 100; i++) {
+        cut_step(&r);
+    }
+    free_run(&r);
+    cuts_end();
+    g_test_message("%u cuts", cuts.checked);
+    g_free(cuts.flushed);
+    g_free(cuts.touched);
+}
+
+/* ---- Threads ---- */
+
+enum { WORKERS = 4 };
+
+typedef struct Worker {
+    const Run *run;
+    unsigned index;
+} Worker;
+
+/* Each has every fourth sector of its own; all of them share blocks. */
+static void *work(void *opaque)
+{
+    const Worker *w = opaque;
+    const Run *r = w->run;
+    GRand *rand = g_rand_new_with_seed(w->index);
+    gint32 n = (gint32)(r->kind->length / 512 / WORKERS);
+    uint8_t buf[512], got[512];
+
+    for (unsigned i = 0; i < 1500; i++) {
+        uint64_t at = ((uint64_t)g_rand_int_range(rand, 0, n) * WORKERS + w->index) * 512;
+
+        if (g_rand_boolean(rand)) {
+            memset(buf, (int)(i | 1), sizeof(buf));
+            g_assert_cmpint(node_pwrite(r->node, at, buf, 512), ==, 0);
+            memcpy(r->model + at, buf, 512);
+        } else if (i % 200 == 0) {
+            g_assert_cmpint(node_flush(r->node), ==, 0);
+        } else {
+            g_assert_cmpint(node_pread(r->node, at, got, 512), ==, 0);
+            g_assert_cmpmem(got, 512, r->model + at, 512);
+        }
+    }
+    g_rand_free(rand);
+    return NULL;
+}
+
+static void test_threads(gconstpointer data)
+{
+    Run r = { .kind = data };
+    GThread *threads[WORKERS];
+    Worker workers[WORKERS];
+
+    make_image(&r);
+    for (unsigned i = 0; i < WORKERS; i++) {
+        workers[i] = (Worker){ &r, i };
+        threads[i] = g_thread_new("worker", work, &workers[i]);
+    }
+    for (unsigned i = 0; i < WORKERS; i++) {
+        g_thread_join(threads[i]);
+    }
+    image_assert_reads(r.node, r.model, 0, r.kind->length);
+    image_assert_clean(r.node, false);
+    reopen(&r);
+    image_assert_reads(r.node, r.model, 0, r.kind->length);
+    free_run(&r);
+}
+
+/* ---- Damage ---- */
+
+static void use_damaged(const Kind *k, bool readonly)
+{
+    NodeOptions options = { .file = copy,
+                            .format = k->format,
+                            .readonly = readonly,
+                            .no_backing = true,
+                            .repair = g_test_rand_bit() };
+    NodeCheck check = { .fix_leaks = !readonly, .fix_errors = !readonly };
+    static uint8_t buf[65536];
+    g_autoptr(GError) error = NULL;
+    BlockNode *node = node_open(&options, &error);
+    NodeStatus st;
+
+    if (!node) {
+        g_assert_true(g_str_has_prefix(error->message, copy));
+        return;
+    }
+    for (unsigned i = 0; i < 6; i++) {
+        uint64_t room = node->length - MIN(node->length, sizeof(buf));
+        uint64_t bytes = MIN(sizeof(buf), node->length);
+        uint64_t offset = i < 3 ? MIN(i * 2000000u, room) : room ? g_test_rand_int() % room : 0;
+
+        node_pread(node, offset, buf, bytes);
+        node_status(node, offset, bytes, &st);
+        if (!readonly) {
+            node_pwrite(node, offset, buf, bytes);
+            node_discard(node, offset, bytes / 2);
+            node_write_zeroes(node, offset, bytes / 4, true);
+        }
+    }
+    node_flush(node);
+    if (node->driver->check && node->length < 1ull << 40) {
+        check.report = g_string_new(NULL);
+        node->driver->check(node, &check, NULL);
+        g_string_free(check.report, TRUE);
+    }
+    if (!readonly && g_test_rand_bit()) {
+        node_truncate(node, node->length + 1000000, false, NODE_PREALLOC_OFF, NULL);
+    }
+    node_close(node);
+}
+
+/* Of the metadata: all that is in the first @head bytes, or there again from the end on. */
+static void test_damage(gconstpointer data)
+{
+    const Kind *k = data;
+    const char *asked = g_getenv("FORMAT_MUTATIONS");
+    unsigned n = asked ? (unsigned)g_ascii_strtoull(asked, NULL, 10) : 60;
+    g_autofree char *bytes = NULL;
+    Run r = { .kind = k };
+    gsize len;
+
+    make_image(&r);
+    random_write(&r, 0, 65536);
+    random_write(&r, k->length / 2, 512);
+    free_run(&r);
+    g_assert_true(g_file_get_contents(image, &bytes, &len, NULL));
+    for (unsigned i = 0; i < n; i++) {
+        g_autofree uint8_t *bad = g_memdup2(bytes, len);
+        gsize left = g_test_rand_int_range(0, 8) ? len : (gsize)g_test_rand_int_range(0, (gint)len);
+        unsigned head = MIN(k->head, (unsigned)len);
+
+        image_damage(bad, head, g_test_rand_bit() ? 128 : head);
+        if (g_test_rand_bit()) {
+            image_damage(bad + len - MIN(len, 512), MIN(len, 512), 100);
+        }
+        g_unlink(copy);
+        g_assert_true(g_file_set_contents(copy, (char *)bad, (gssize)left, NULL));
+        use_damaged(k, g_test_rand_bit());
+    }
+}
+
+/* ---- Headers ---- */
+
+typedef struct Refusal {
+    const char *format, *options;
+    unsigned offset, bytes; /* where in the header, big-endian if negative */
+    uint64_t value;
+    const char *text; /* behind the file's name */
+} Refusal;
+
+static const Refusal refusals[] = {
+    { "vdi", "", 64, 4, 0, "is no VDI image" },
+    { "vdi", "", 68, 4, 0x10000, "is of version 1.0 of VDI; supported is 1.1" },
+    { "vdi", "", 76, 4, 4, "is a differencing VDI image, which is not supported" },
+    { "vdi", "", 440, 4, 4, "is a differencing VDI image, which is not supported" },
+    { "vdi", "", 76, 4, 9, "is a VDI image of the unknown type 9" },
+    { "vdi", "", 360, 4, 4096, "has sectors of 4096 bytes" },
+    { "vdi", "", 376, 4, 1000000, "has blocks of 1000000 and 0 bytes" },
+    { "vdi", "", 380, 4, 512, "has blocks of 1048576 and 512 bytes" },
+    { "vdi", "", 384, 4, 0x40000000, "has 0 of 1073741824 blocks" },
+    { "vdi", "", 388, 4, 9, "has 9 of 8 blocks" },
+    { "vdi", "", 368, 8, 8388609, "is 8388609 bytes long, but has 8 blocks" },
+    { "vdi", "", 340, 4, 0x7ffffe00, "its table of blocks is out of range" },
+    { "vdi", "", 344, 4, 512, "its table of blocks is out of range" },
+};
+
+static void test_refusals(void)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(refusals); i++) {
+        const Refusal *x = &refusals[i];
+        g_autofree char *options = g_strdup_printf("size=8M%s", x->options), *text = NULL;
+        NodeOptions open = { .file = image, .format = x->format };
+        g_autoptr(GError) error = NULL;
+        BlockNode *file;
+        uint64_t value = x->bytes & 16 ? GUINT64_TO_BE(x->value) >> (8 - (x->bytes & 15)) * 8
+                                       : GUINT64_TO_LE(x->value);
+
+        image_create(block_driver_find(x->format), image, options);
+        file = image_open("raw", image, false);
+        g_assert_cmpint(node_pwrite(file->file, x->offset, &value, x->bytes & 15), ==, 0);
+        g_assert_cmpint(node_close(file), ==, 0);
+        g_assert_null(node_open(&open, &error));
+        text = g_strdup_printf("%s: %s", image, x->text);
+        g_assert_cmpstr(error->message, ==, text);
+    }
+}
+
+/* Files that end too early. */
+static void test_short(void)
+{
+    static const char *const formats[] = { "vdi" };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(formats); i++) {
+        g_autofree char *bytes = NULL;
+        gsize len;
+
+        image_create(block_driver_find(formats[i]), image, "size=8M");
+        g_assert_true(g_file_get_contents(image, &bytes, &len, NULL));
+        for (gsize n = 0; n < MIN(len, 2048); n += n < 100 ? 1 : 97) {
+            NodeOptions open = { .file = copy, .format = formats[i] };
+            g_autoptr(GError) error = NULL;
+            BlockNode *node;
+
+            g_assert_true(g_file_set_contents(copy, bytes, (gssize)n, NULL));
+            node = node_open(&open, &error);
+            g_assert_true(node || g_str_has_prefix(error->message, copy));
+            node_close(node);
+        }
+    }
+}
+
+/* ---- The list ---- */
+
+static const Kind kinds[] = {
+    { "vdi", "vdi", "", 8 << 20, false, 1024 },
+    { "vdi-odd", "vdi", "", (7 << 20) + 1536, false, 1024 },
+    { "vdi-static", "vdi", ",static=on", 5 << 20, false, 1024 },
+};
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        GTestDataFunc test;
+    } tests[] = { { "model", test_model },
+                  { "cuts", test_cuts },
+                  { "threads", test_threads },
+                  { "damage", test_damage } };
+    char seed[] = "--seed=R02S00000001000000020000000300000004";
+    char *seeded[] = { argv[0], seed, NULL };
+    int status;
+
+    /* The same each time, unless more is asked for. */
+    if (argc == 1 && !g_getenv("FORMAT_MUTATIONS")) {
+        argc = 2;
+        argv = seeded;
+    }
+    g_test_init(&argc, &argv, NULL);
+    folder = g_dir_make_tmp("test-formats-XXXXXX", NULL);
+    image = g_build_filename(folder, "image", NULL);
+    base = g_build_filename(folder, "base", NULL);
+    copy = g_build_filename(folder, "copy", NULL);
+    for (unsigned i = 0; i < G_N_ELEMENTS(kinds); i++) {
+        for (unsigned t = 0; t < G_N_ELEMENTS(tests); t++) {
+            g_autofree char *path = g_strdup_printf("/formats/%s/%s", kinds[i].name, tests[t].name);
+
+            g_test_add_data_func(path, &kinds[i], tests[t].test);
+        }
+    }
+    g_test_add_func("/formats/refusals", test_refusals);
+    g_test_add_func("/formats/short", test_short);
+    status = g_test_run();
+    g_unlink(image);
+    g_unlink(base);
+    g_unlink(copy);
+    g_rmdir(folder);
+    return status;
+}
