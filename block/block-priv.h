@@ -51,8 +51,9 @@ bool pool_start(void);
 void pool_submit(RequestList *list);
 /* Does a request that waits for a worker, if there is one; for block_drain(), which completes it. */
 void pool_help(BlockBackend *blk);
-/* False: the host has no io_uring, or refuses it. */
-bool uring_is_there(void);
+/* Sets the ring up, before the first request and with -daemonize's fork behind it: its thread would not be in the child, and the sandbox lets
+ * nobody make one later. False: the host has no io_uring, or refuses it. */
+bool uring_start(void);
 /* The caller holds the lock. */
 void uring_submit(RequestList *list);
 /* Gives back what the ring has finished. Any thread. */

@@ -235,7 +235,7 @@ static BlockEngine choose_engine(const BlockOptions *options)
     if (options->aio != BLOCK_AIO_URING) {
         return BLOCK_ENGINE_THREADS;
     }
-    if (!uring_is_there()) {
+    if (!uring_start()) {
         g_printerr("menura: %s: aio=io_uring: this host refuses it; using threads\n",
                    options->file);
         return BLOCK_ENGINE_THREADS;
@@ -281,6 +281,16 @@ BlockBackend *block_find(const char *id)
 BlockBackend *block_nth(unsigned n)
 {
     return back_ends && n < back_ends->len ? g_ptr_array_index(back_ends, n) : NULL;
+}
+
+bool block_uses_uring(void)
+{
+    for (unsigned i = 0; back_ends && i < back_ends->len; i++) {
+        if (((BlockBackend *)g_ptr_array_index(back_ends, i))->engine == BLOCK_ENGINE_URING) {
+            return true;
+        }
+    }
+    return false;
 }
 
 const char *block_id(const BlockBackend *blk)

@@ -53,7 +53,8 @@ BlockBackend *block_find(const char *id);
 /* The @n-th that was opened (from 0), or NULL. */
 BlockBackend *block_nth(unsigned n);
 const char *block_id(const BlockBackend *blk);
-void block_close_all(void); /* completes and flushes everything; the caller holds the lock */
+bool block_uses_uring(void); /* some back end's requests go through the host's io_uring */
+void block_close_all(void);  /* completes and flushes everything; the caller holds the lock */
 
 uint64_t block_length(const BlockBackend *blk);      /* bytes, a multiple of 512 */
 uint64_t block_file_length(const BlockBackend *blk); /* bytes the file had when it was opened */

@@ -138,39 +138,11 @@ static bool enqueue(BlockRequest *req)
     return sqe != NULL;
 }
 
-/* At the first request: -daemonize has its fork behind it then, and the ring's thread would not be in the child. */
-static bool start(void)
-{
-    struct io_uring_params params = { .flags = IORING_SETUP_CQSIZE, .cq_entries = CQ_ENTRIES };
-    GThread *thread;
-
-    if (uring.tried) {
-        return uring.up;
-    }
-    uring.tried = true;
-    if (io_uring_queue_init_params(SQ_ENTRIES, &uring.ring, &params) < 0) {
-        return false;
-    }
-    uring.up = true;
-    thread = g_thread_try_new("block-ring", reap, NULL, NULL);
-    if (thread) {
-        g_thread_unref(thread);
-    } else {
-        io_uring_queue_exit(&uring.ring);
-        uring.up = false;
-    }
-    return uring.up;
-}
-
 void uring_submit(RequestList *list)
 {
     RequestList rest = { 0 };
     BlockRequest *req;
 
-    if (!start()) {
-        pool_submit(list);
-        return;
-    }
     while ((req = list_take_first(list))) {
         if (!enqueue(req)) {
             list_append(&rest, req);
@@ -183,21 +155,42 @@ void uring_submit(RequestList *list)
 }
 
 /* Nothing that was finished may get lost when the completion queue is full (5.5). */
-bool uring_is_there(void)
+static bool open_ring(void)
 {
-    struct io_uring_params params = { 0 };
-    struct io_uring ring;
+    struct io_uring_params params = { .flags = IORING_SETUP_CQSIZE, .cq_entries = CQ_ENTRIES };
 
-    if (io_uring_queue_init_params(2, &ring, &params) < 0) {
+    if (io_uring_queue_init_params(SQ_ENTRIES, &uring.ring, &params) < 0) {
         return false;
     }
-    io_uring_queue_exit(&ring);
-    return params.features & IORING_FEAT_NODROP;
+    if (!(params.features & IORING_FEAT_NODROP)) {
+        io_uring_queue_exit(&uring.ring);
+        return false;
+    }
+    return true;
+}
+
+bool uring_start(void)
+{
+    GThread *thread;
+
+    if (uring.tried) {
+        return uring.up;
+    }
+    uring.tried = true;
+    uring.up = open_ring();
+    thread = uring.up ? g_thread_try_new("block-ring", reap, NULL, NULL) : NULL;
+    if (thread) {
+        g_thread_unref(thread);
+    } else if (uring.up) {
+        io_uring_queue_exit(&uring.ring);
+        uring.up = false;
+    }
+    return uring.up;
 }
 
 #else
 
-bool uring_is_there(void)
+bool uring_start(void)
 {
     return false;
 }

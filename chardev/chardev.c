@@ -356,6 +356,16 @@ void chardev_list(GString *out)
     g_string_append(out, "Every kind also takes mux=on|off, logfile=FILE and logappend=on|off.\n");
 }
 
+bool chardev_has_sockets(void)
+{
+    for (unsigned i = 0; registry && i < registry->len; i++) {
+        if (!strcmp(CHARDEV_GET_CLASS(g_ptr_array_index(registry, i))->kind, "socket")) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void chardev_info(GString *out)
 {
     for (unsigned i = 0; registry && i < registry->len; i++) {

@@ -68,6 +68,8 @@ void chardev_list(GString *out);
 void chardev_info(GString *out);
 /* Whether some back end holds the process's standard input and output. */
 bool chardev_stdio_in_use(void);
+/* Whether some back end makes or takes connections while it runs. */
+bool chardev_has_sockets(void);
 /* Puts the terminal back as it was; async-signal-safe, for handlers of fatal signals. */
 void chardev_restore_terminal(void);
 

@@ -228,6 +228,26 @@ static bool parse_rtc(const char *text, SystemConfig *config, GError **error)
     return true;
 }
 
+static bool parse_sandbox(const char *text, bool *wanted, GError **error)
+{
+    static const char *const allowed[] = { "enable", "obsolete",        "elevateprivileges",
+                                           "spawn",  "resourcecontrol", NULL };
+    g_autoptr(KeyVals) kv = keyvals_parse(text ? text : "on", "enable");
+
+    *wanted = true;
+    for (unsigned i = 1; allowed[i]; i++) { /* QEMU's exceptions: nothing here needs any */
+        const char *value = keyvals_get(kv, allowed[i]);
+
+        if (value && strcmp(value, "deny")) {
+            g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                        "-sandbox: %s=%s: can only be deny", allowed[i], value);
+            return false;
+        }
+    }
+    return keyvals_check(kv, "-sandbox", allowed, error) &&
+           keyvals_get_bool(kv, "-sandbox", "enable", wanted, error);
+}
+
 /* ---- What does not go together ---- */
 
 static bool check_conflicts(const Options *opts, GError **error)
@@ -258,7 +278,8 @@ bool config_parse(const Options *opts, SystemConfig *config, GError **error)
         (opts->smp && !parse_smp(opts->smp, &config->n_cpus, error)) ||
         (opts->accel && !parse_accel(opts->accel, &config->cpu, error)) ||
         (opts->icount && !parse_icount(opts->icount, &config->cpu, error)) ||
-        !parse_rtc(opts->rtc ? opts->rtc : "", config, error)) {
+        !parse_rtc(opts->rtc ? opts->rtc : "", config, error) ||
+        !parse_sandbox(opts->sandbox, &config->sandbox, error)) {
         return false;
     }
     config->cpu.one_insn |= opts->one_insn;

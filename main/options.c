@@ -102,6 +102,11 @@ const Option option_table[] = {
     { "daemonize", NULL, NULL, OPTION_FLAG, AT(daemonize),
       .help = "go to the background when everything is set up" },
 
+    { "sandbox", NULL, "on|off", OPTION_STRING, AT(sandbox),
+      .help =
+          "on (default): a running machine can only do what its options need; off: anything its "
+          "user may" },
+
     { "nic", NULL, "none", OPTION_ONLY_NONE, .group = "Accepted for scripts written for QEMU",
       .help = "there is no network yet" },
     { "net", NULL, "none", OPTION_ONLY_NONE, .help = "there is no network yet" },
@@ -161,7 +166,6 @@ static const char *const unsupported[] = { "acpitable",
                                            "readconfig",
                                            "run-with",
                                            "runas",
-                                           "sandbox",
                                            "sd",
                                            "seed",
                                            "semihosting",

@@ -14,7 +14,7 @@ typedef struct Options {
     char *machine, *cpu, *memory, *smp;
     char *kernel, *initrd, *append, *dtb, *bios;
     char *loadvm;
-    char *accel, *icount, *rtc, *name;
+    char *accel, *icount, *rtc, *name, *sandbox;
     char *log_items, *log_file, *log_filter;
     char *gdb, *pidfile, *display, *escape;
     GPtrArray *drives, *devices, *chardevs; /* of char *, in the order given */

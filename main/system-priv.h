@@ -19,11 +19,12 @@ typedef struct SystemConfig {
     CpuConfig cpu;
     int64_t rtc_offset; /* ns ahead of the host's UTC; with rtc_virtual the time at the start */
     bool rtc_virtual;   /* the guest's clock follows virtual time */
+    bool sandbox;
 } SystemConfig;
 
 enum { MAX_CPUS = 512 }; /* of -smp; a machine's own limit is lower */
 
-/* Reads -m, -smp, -accel, -icount and -rtc. */
+/* Reads -m, -smp, -accel, -icount, -rtc and -sandbox. */
 bool config_parse(const Options *opts, SystemConfig *config, GError **error);
 
 /* ---- consoles.c: serial ports and monitors ---- */

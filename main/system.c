@@ -13,6 +13,7 @@
 #include "gdbstub/gdbstub.h"
 #include "hw/core/machine.h"
 #include "hw/core/snapshot.h"
+#include "main/sandbox.h"
 #include "monitor/monitor.h"
 #include "softmmu/clock.h"
 #include "softmmu/memory.h"
@@ -281,6 +282,19 @@ static bool write_pidfile(System *sys, GError **error)
     return true;
 }
 
+/* Everything is open: what opens more belongs before this. */
+static bool start_sandbox(System *sys, GError **error)
+{
+    SandboxNeeds needs = {
+        .files = sys->monitors->len > 0 || sys->opts.gdb,
+        .unlink = sys->pidfile_written || chardev_has_sockets(),
+        .sockets = chardev_has_sockets(),
+        .uring = block_uses_uring(),
+    };
+
+    return !sys->config.sandbox || sandbox_enter(&needs, error);
+}
+
 /* ---- Start and end ---- */
 
 static bool start(System *sys, const char *program, int argc, char **argv, GError **error)
@@ -317,7 +331,7 @@ static bool start(System *sys, const char *program, int argc, char **argv, GErro
         g_prefix_error(error, "-loadvm: ");
         return false;
     }
-    return start_gdb(sys, error) && start_monitors(sys, error);
+    return start_gdb(sys, error) && start_monitors(sys, error) && start_sandbox(sys, error);
 }
 
 static int run(System *sys)

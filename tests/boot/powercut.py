@@ -171,7 +171,9 @@ class Run:
                             self.path("pattern"), self.path("base.raw"), self.path("work"), "--seed", str(self.seed), *options,
                             self.path("before/disk." + fmt)], check=False, capture_output=True, text=True)
         assert p.returncode == 0, p.stderr
-        return p.stdout.split(",")[0]
+        cuts, synced = p.stdout.split(" cuts, synced ")
+        assert sum(map(int, synced.split())) > 0 and int(cuts) > sum(map(int, synced.split())), p.stdout
+        return cuts + " cuts"
 
     def check_file_system(self, raw, synced):
         for options in ("-fy", "-fn"):  # the second time there is nothing to do

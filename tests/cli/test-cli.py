@@ -229,6 +229,23 @@ class Options(Case):
         wait_for(lambda: not os.path.exists('/proc/%d' % pid))
         self.assertFalse(os.path.exists(pidfile))
 
+    def test_sandbox(self):
+        def filters(pid):
+            with open('/proc/%d/status' % pid) as f:
+                return re.search(r'^Seccomp:\s*(\d)', f.read(), re.M)[1]
+
+        bios, pidfile = self.path('bios', guest.spin()), self.path('pid')
+        for args, mode in ((), '2'), (('-sandbox', 'on,spawn=deny'), '2'), (('-sandbox', 'off'), '0'):
+            # Without a monitor: the process can open nothing, but still remove its pid file.
+            child = self.start('-bios', bios, '-display', 'none', '-serial', 'none', '-pidfile', pidfile, *args, stderr=subprocess.PIPE)
+            wait_for(lambda c=child, m=mode: filters(c.pid) == m and os.path.exists(pidfile))
+            child.terminate()
+            self.assertEqual(child.communicate(timeout=TIMEOUT)[1], b'menura: terminating on signal 15\n')
+            self.assertFalse(os.path.exists(pidfile))
+        self.check_error(['-sandbox', 'on,spawn=allow'], '-sandbox: spawn=allow: can only be deny')
+        self.check_error(['-sandbox', 'maybe'], '-sandbox')
+        self.check_error(['-sandbox', 'on,spwan=deny'], "did you mean 'spawn'")
+
 
 class Consoles(Case):
     def test_pipes(self):

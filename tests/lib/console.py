@@ -65,6 +65,8 @@ class Console:
             raw, self._pending = raw[:cut], raw[cut:]
         text = ESCAPES.sub("", raw.decode("utf-8", "replace")).replace("\r\n", "\n").replace("\r", "")
         self.text += text
+        if "the sandbox refused" in text:
+            self._fail("the sandbox keeps the program from something")
         if self._echo:
             self._echo.write(text)
             self._echo.flush()
