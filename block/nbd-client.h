@@ -24,10 +24,7 @@ typedef struct NbdAddress {
 /* The error begins with @name. */
 bool nbd_address_parse(const char *name, NbdAddress *address, GError **error);
 void nbd_address_clear(NbdAddress *address);
-/* The name for the options PREFIXhost, PREFIXport, PREFIXpath, PREFIXexport, or PREFIXserver.type, .host, .port, .path, with PREFIX
- * like "file."; NULL: they make none. g_free() it. */
-char *nbd_name_from_options(const KeyVals *options, const char *prefix, GError **error);
-/* What stands for the export in texts, without what a terminal would act on; g_free() it. */
+/* @text for people: without what a terminal would act on; g_free() it. */
 char *nbd_printable(const char *text, size_t n);
 
 /* ---- The driver ---- */

@@ -185,8 +185,7 @@ static GSocketConnection *dial(const char *name, const NbdAddress *address, GErr
     g_socket_client_set_timeout(client, CONNECT_SECONDS);
     connection = g_socket_client_connect(client, place, NULL, &why);
     if (!connection) {
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_IO, "%s: cannot connect: %s", name,
-                    why->message);
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_IO, "%s: %s", name, why->message);
     }
     return connection;
 }

@@ -162,7 +162,7 @@ static const char *option_of(const KeyVals *options, const char *prefix, const c
     return value ? value : keyvals_get(options, server);
 }
 
-char *nbd_name_from_options(const KeyVals *options, const char *prefix, GError **error)
+char *node_remote_name(const KeyVals *options, const char *prefix, GError **error)
 {
     const char *path = option_of(options, prefix, "path");
     const char *host = option_of(options, prefix, "host");

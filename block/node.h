@@ -56,6 +56,9 @@ typedef struct NodeOptions {
 
 /* @file names an export of an NBD server ("nbd:...", block/nbd-client.h), and no file of the host. */
 bool node_is_remote(const char *file);
+/* Such a name for the options PREFIXhost, PREFIXport, PREFIXpath (of a socket) and PREFIXexport (or PREFIXserver.host, ...), with a prefix
+ * like "file."; NULL: they make none. g_free() it. */
+char *node_remote_name(const KeyVals *options, const char *prefix, GError **error);
 BlockNode *node_open(const NodeOptions *options, GError **error);
 /* Writes back what is kept of it, and frees it and what is below; NULL is allowed. The error of writing back, or 0. */
 int node_close(BlockNode *node);

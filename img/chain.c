@@ -231,7 +231,7 @@ static BlockNode *open_base(const Rebase *r, const char *file, const char *forma
     g_autoptr(GError) error = NULL;
     BlockNode *node;
 
-    if (!g_file_test(path, G_FILE_TEST_EXISTS)) {
+    if (!node_is_remote(path) && !g_file_test(path, G_FILE_TEST_EXISTS)) {
         img_error("Could not open new backing file '%s': Could not open '%s': No such file or "
                   "directory",
                   path, path);

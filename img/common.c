@@ -247,8 +247,13 @@ void img_die_of_signal(void)
 /* --image-opts: "driver=qcow2,file.filename=x". False: it was said. */
 static bool parse_image_opts(const char *text, char **file, char **format)
 {
-    static const char *const keys[] = { "driver",    "file.driver", "file.filename",
-                                        "read-only", "filename",    NULL };
+    static const char *const keys[] = { "driver",           "file.driver",
+                                        "file.filename",    "read-only",
+                                        "filename",         "file.host",
+                                        "file.port",        "file.path",
+                                        "file.export",      "file.server.host",
+                                        "file.server.port", "file.server.path",
+                                        "file.server.type", NULL };
     g_autoptr(KeyVals) kv = keyvals_parse(text, NULL);
     g_autoptr(GError) error = NULL;
     const char *driver, *name;
@@ -258,6 +263,14 @@ static bool parse_image_opts(const char *text, char **file, char **format)
         return false;
     }
     driver = keyvals_get(kv, "driver");
+    if (!g_strcmp0(keyvals_get(kv, "file.driver"), "nbd")) {
+        *file = node_remote_name(kv, "file.", &error);
+        *format = g_strdup(driver);
+        if (!*file) {
+            img_error("Could not open '%s': %s", text, error->message);
+        }
+        return *file != NULL;
+    }
     name = keyvals_get(kv, "file.filename");
     name = name ? name : keyvals_get(kv, "filename");
     if (!name || g_strcmp0(keyvals_get(kv, "file.driver") ?: "file", "file")) {
@@ -279,6 +292,9 @@ static bool check_file(const char *file, const char *format, unsigned flags)
 
         img_error("Could not open '%s': %s", file, text);
         return false;
+    }
+    if (node_is_remote(file)) {
+        return true;
     }
     if (!*file) {
         img_error("Could not open '': The 'file' block driver requires a file name");

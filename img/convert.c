@@ -376,7 +376,8 @@ static bool create_target(Convert *c)
 {
     g_autoptr(KeyVals) options = NULL;
     g_autoptr(GError) error = NULL;
-    bool there = g_file_test(c->path, G_FILE_TEST_EXISTS | G_FILE_TEST_IS_SYMLINK);
+    bool there = node_is_remote(c->path) ||
+                 g_file_test(c->path, G_FILE_TEST_EXISTS | G_FILE_TEST_IS_SYMLINK);
 
     if (img_has(c->args, "B") && !knows_option(c->driver, "backing_file")) {
         img_error("Backing file not supported for file format '%s'", c->driver->name);

@@ -25,7 +25,7 @@ static bool backing_length(const ImgArgs *args, const char *file, const char *ba
     g_autoptr(GError) error = NULL;
     BlockNode *node;
 
-    if (!g_file_test(path, G_FILE_TEST_EXISTS)) {
+    if (!node_is_remote(path) && !g_file_test(path, G_FILE_TEST_EXISTS)) {
         img_error("%s: Could not open '%s': No such file or directory\n"
                   "Could not open backing image.",
                   file, path);

@@ -77,7 +77,7 @@ static int write_output(const Dd *d, const BlockDriver *driver, BlockNode *in, u
     g_autoptr(GError) error = NULL;
     g_autofree char *why = NULL;
     NodeOptions open = { .file = d->output, .format = driver->name };
-    bool there = g_file_test(d->output, G_FILE_TEST_EXISTS);
+    bool there = node_is_remote(d->output) || g_file_test(d->output, G_FILE_TEST_EXISTS);
     BlockNode *out;
     int status;
 
