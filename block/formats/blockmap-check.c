@@ -31,7 +31,10 @@ bool blockmap_use_take(BlockMapUse *use, uint64_t host, uint64_t bytes)
     bool free = true;
 
     for (uint64_t i = first; i < MIN(end, use->n); i++) {
-        free &= !blockmap_use_test(use, i);
+        bool taken = blockmap_use_test(use, i);
+
+        free &= !taken;
+        use->taken += !taken;
         use->bits[i / 8] |= (uint8_t)(1u << i % 8);
     }
     use->top = MAX(use->top, MIN(end, use->n));
@@ -41,6 +44,7 @@ bool blockmap_use_take(BlockMapUse *use, uint64_t host, uint64_t bytes)
 void blockmap_use_drop(BlockMapUse *use, uint64_t place)
 {
     use->bits[place / 8] &= (uint8_t) ~(1u << place % 8);
+    use->taken--;
     use->free = MIN(use->free, place);
     while (use->top && !blockmap_use_test(use, use->top - 1)) {
         use->top--;

@@ -91,7 +91,7 @@ bool blockmap_table_full(const BlockMap *m);
 
 /* Which places for blocks are taken: place i is at @base + i * block_size. */
 typedef struct BlockMapUse {
-    uint64_t base, unit, n;
+    uint64_t base, unit, n, taken;
     uint64_t top;  /* no place is taken from here on */
     uint64_t free; /* all are taken below */
     uint8_t *bits;

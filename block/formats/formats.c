@@ -57,6 +57,18 @@ bool create_option_prealloc(const KeyVals *options, NodePrealloc *prealloc, GErr
     return !text;
 }
 
+bool create_fail(GError **error, const char *format, ...)
+{
+    g_autofree char *text = NULL;
+    va_list args;
+
+    va_start(args, format);
+    text = g_strdup_vprintf(format, args);
+    va_end(args);
+    g_set_error_literal(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, text);
+    return false;
+}
+
 bool create_close(BlockNode *file, bool ok, GError **error)
 {
     g_autofree char *name = g_strdup(file->name);

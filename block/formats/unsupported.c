@@ -30,7 +30,6 @@ static bool refuse(BlockNode *node, const NodeOptions *options, GError **error)
         .open = refuse,                                                        \
     };
 
-UNSUPPORTED(qed, begins(head, n, 0, "QED", 4))
 UNSUPPORTED(vmdk, begins(head, n, 0, "KDMV", 4) || begins(head, n, 0, "COWD", 4) ||
                       begins(head, n, 0, "# Disk DescriptorFile", 21))
 UNSUPPORTED(vpc, begins(head, n, 0, "conectix", 8))

@@ -383,11 +383,10 @@ static bool read_wanted(const KeyVals *options, Wanted *w, GError **error)
     }
     w->all |= w->prealloc != NODE_PREALLOC_OFF;
     if (w->length > (uint64_t)MAX_BLOCKS * BLOCK) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                    "Unsupported VDI image size (size is 0x%" PRIx64 ", max supported is 0x%" PRIx64
-                    ")",
-                    w->length, (uint64_t)MAX_BLOCKS * BLOCK);
-        return false;
+        return create_fail(error,
+                           "Unsupported VDI image size (size is 0x%" PRIx64
+                           ", max supported is 0x%" PRIx64 ")",
+                           w->length, (uint64_t)MAX_BLOCKS * BLOCK);
     }
     w->length = bm_round_up(w->length, BLOCK_SECTOR);
     return true;

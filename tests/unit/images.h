@@ -15,8 +15,8 @@ void image_fill(uint8_t *buf, uint64_t bytes, unsigned seed);
 void image_assert_reads(BlockNode *node, const uint8_t *model, uint64_t offset, uint64_t bytes);
 /* The format's own check, if it has one, finds nothing; or nothing but leaks. */
 void image_assert_clean(BlockNode *node, bool leaks_allowed);
-/* The check mends everything. */
-void image_mend(BlockNode *node);
+/* The check mends everything, or everything but leaks. */
+void image_mend(BlockNode *node, bool leaks_allowed);
 /* Changes a few bytes, half of them in the first @head. */
 void image_damage(uint8_t *data, gsize len, unsigned head);
 

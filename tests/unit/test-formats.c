@@ -208,7 +208,7 @@ static void assert_survives(void)
         g_assert_cmpuint(byte, ==, 7);
     } else {
         assert_has_flushed(node);
-        image_mend(node);
+        image_mend(node, !strcmp(format, "qed")); /* which has no use for gaps */
         assert_has_flushed(node);
     }
     image_assert_clean(node, true);
@@ -394,6 +394,14 @@ static void test_damage(gconstpointer data)
 
 /* ---- Headers ---- */
 
+static void poke(uint64_t offset, const void *bytes, uint64_t n)
+{
+    BlockNode *file = image_open("raw", image, false);
+
+    g_assert_cmpint(node_pwrite(file->file, offset, bytes, n), ==, 0);
+    g_assert_cmpint(node_close(file), ==, 0);
+}
+
 typedef struct Refusal {
     const char *format, *options;
     unsigned offset, bytes; /* where in the header, big-endian if negative */
@@ -415,6 +423,19 @@ static const Refusal refusals[] = {
     { "vdi", "", 368, 8, 8388609, "is 8388609 bytes long, but has 8 blocks" },
     { "vdi", "", 340, 4, 0x7ffffe00, "its table of blocks is out of range" },
     { "vdi", "", 344, 4, 512, "its table of blocks is out of range" },
+    { "qed", "", 0, 4, 0x444552, "is no QED image" },
+    { "qed", "", 16, 8, 0x80000000008, "has features that are not known: 0x80000000008" },
+    { "qed", "", 4, 4, 65535, "has clusters of 65535 bytes, and tables of 4" },
+    { "qed", "", 4, 4, 1u << 27, "has clusters of 134217728 bytes, and tables of 4" },
+    { "qed", "", 8, 4, 32, "has clusters of 65536 bytes, and tables of 32" },
+    { "qed", "", 12, 4, 0, "has a header of 0 clusters" },
+    { "qed", "", 12, 4, UINT32_MAX, "has a header of 4294967295 clusters" },
+    { "qed", "", 40, 8, 65535, "its L1 table is out of range" },
+    { "qed", "", 40, 8, 0, "its L1 table is out of range" },
+    { "qed", "", 40, 8, 1ull << 62, "its L1 table is out of range" },
+    { "qed", "", 48, 8, 1000, "says to be 1000 bytes long" },
+    { "qed", "", 48, 8, (64ull << 40) + 512, "says to be 70368744178176 bytes long" },
+    { "qed", "", 16, 8, 1, "the name of its backing file is out of range" },
 };
 
 static void test_refusals(void)
@@ -424,14 +445,11 @@ static void test_refusals(void)
         g_autofree char *options = g_strdup_printf("size=8M%s", x->options), *text = NULL;
         NodeOptions open = { .file = image, .format = x->format };
         g_autoptr(GError) error = NULL;
-        BlockNode *file;
         uint64_t value = x->bytes & 16 ? GUINT64_TO_BE(x->value) >> (8 - (x->bytes & 15)) * 8
                                        : GUINT64_TO_LE(x->value);
 
         image_create(block_driver_find(x->format), image, options);
-        file = image_open("raw", image, false);
-        g_assert_cmpint(node_pwrite(file->file, x->offset, &value, x->bytes & 15), ==, 0);
-        g_assert_cmpint(node_close(file), ==, 0);
+        poke(x->offset, &value, x->bytes & 15);
         g_assert_null(node_open(&open, &error));
         text = g_strdup_printf("%s: %s", image, x->text);
         g_assert_cmpstr(error->message, ==, text);
@@ -441,7 +459,7 @@ static void test_refusals(void)
 /* Files that end too early. */
 static void test_short(void)
 {
-    static const char *const formats[] = { "vdi" };
+    static const char *const formats[] = { "vdi", "qed" };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(formats); i++) {
         g_autofree char *bytes = NULL;
@@ -462,11 +480,93 @@ static void test_short(void)
     }
 }
 
+/* ---- What one format alone has ---- */
+
+static void peek(uint64_t offset, void *bytes, uint64_t n)
+{
+    BlockNode *file = image_open("raw", image, true);
+
+    g_assert_cmpint(node_pread(file->file, offset, bytes, n), ==, 0);
+    g_assert_cmpint(node_close(file), ==, 0);
+}
+
+/* An image of someone who died: its entries may name anything. */
+static void test_qed_dirty(void)
+{
+    uint64_t features = GUINT64_TO_LE(2), autoclear = GUINT64_TO_LE(5), wild = UINT64_MAX;
+    uint8_t buf[8192], zeroes[8192] = { 0 };
+    BlockNode *node;
+
+    image_create(&block_qed_driver, image, "size=8M,cluster_size=4k,table_size=1");
+    node = image_open("qed", image, false);
+    image_fill(buf, sizeof(buf), 3);
+    g_assert_cmpint(node_pwrite(node, 0, buf, sizeof(buf)), ==, 0);
+    g_assert_cmpint(node_close(node), ==, 0);
+    poke(16, &features, 8);
+    poke(32, &autoclear, 8);
+    poke(4096 * 4 + 8, &wild, 8); /* header, L1, two clusters, L2 */
+    node = image_open("qed", image, true);
+    image_assert_reads(node, buf, 0, 4096);
+    g_assert_cmpint(node_pread(node, 4096, zeroes, 4096), ==, -EIO);
+    g_assert_cmpint(node_close(node), ==, 0);
+    node = image_open("qed", image, false);
+    image_assert_reads(node, buf, 0, 4096);
+    memset(buf, 0, sizeof(buf));
+    image_assert_reads(node, buf, 4096, 4096);
+    g_assert_cmpint(node_close(node), ==, 0);
+    peek(16, &features, 8);
+    peek(32, &autoclear, 8);
+    g_assert_cmpuint(features | autoclear, ==, 0);
+}
+
+/* Over a longer image, and other images behind it. */
+static void test_qed_sizes(void)
+{
+    g_autofree uint8_t *model = g_malloc0(4 << 20);
+    g_autofree char *options =
+        g_strdup_printf("size=1000000,cluster_size=16k,backing_fmt=raw,backing_file=%s", base);
+    g_autofree char *other = g_strdup_printf("%s/", folder);
+    g_autoptr(GError) error = NULL;
+    BlockNode *node;
+
+    image_fill(model, 2 << 20, 5);
+    g_assert_true(g_file_set_contents(base, (char *)model, 2 << 20, NULL));
+    image_create(&block_qed_driver, image, options);
+    node = image_open("qed", image, false);
+    g_assert_cmpuint(node->length, ==, 1000448);
+    g_assert_true(node_truncate(node, 1500000, false, NODE_PREALLOC_OFF, &error));
+    g_assert_true(node_truncate(node, 4 << 20, false, NODE_PREALLOC_OFF, &error));
+    memset(model + 1000448, 0, (4 << 20) - 1000448);
+    image_assert_reads(node, model, 0, 4 << 20);
+    g_assert_false(node_truncate(node, 1 << 20, true, NODE_PREALLOC_OFF, &error));
+    g_assert_true(g_str_has_suffix(error->message, "Shrinking images is currently not supported"));
+    image_assert_clean(node, false);
+    g_assert_cmpint(node->driver->make_empty(node), ==, 0);
+    image_assert_clean(node, false);
+    image_assert_reads(node, model, 0, 1000448);
+    for (unsigned i = 0; i < 3; i++) { /* names take turns in the header */
+        g_assert_true(node->driver->set_backing(node, i == 1 ? other : base, "raw", NULL));
+    }
+    g_assert_cmpint(node_close(node), ==, 0);
+    node = image_open("qed", image, false);
+    g_assert_cmpstr(node->backing_name, ==, base);
+    g_assert_cmpstr(node->backing_format, ==, "raw");
+    image_assert_reads(node, model, 0, 1000448);
+    g_assert_true(node->driver->set_backing(node, NULL, NULL, NULL));
+    g_assert_cmpint(node_close(node), ==, 0);
+    node = image_open("qed", image, true);
+    g_assert_null(node->backing);
+    g_assert_cmpint(node_close(node), ==, 0);
+}
+
 /* ---- The list ---- */
 
 static const Kind kinds[] = {
     { "vdi", "vdi", "", 8 << 20, false, 1024 },
     { "vdi-odd", "vdi", "", (7 << 20) + 1536, false, 1024 },
+    { "qed", "qed", "", 8 << 20, false, 4096 + 0x60000 },
+    { "qed-4k", "qed", ",cluster_size=4k,table_size=1", (6 << 20) + 1536, false, 65536 },
+    { "qed-backing", "qed", ",cluster_size=16k,table_size=2", 6 << 20, true, 65536 * 2 },
     { "vdi-static", "vdi", ",static=on", 5 << 20, false, 1024 },
 };
 
@@ -502,6 +602,8 @@ int main(int argc, char **argv)
     }
     g_test_add_func("/formats/refusals", test_refusals);
     g_test_add_func("/formats/short", test_short);
+    g_test_add_func("/formats/qed/dirty", test_qed_dirty);
+    g_test_add_func("/formats/qed/sizes", test_qed_sizes);
     status = g_test_run();
     g_unlink(image);
     g_unlink(base);

@@ -244,7 +244,7 @@ static void assert_survives(void)
         image_assert_clean(node, true);
     }
     assert_has_flushed(node);
-    image_mend(node);
+    image_mend(node, false);
     assert_has_flushed(node);
     g_assert_cmpint(node_close(node), ==, 0);
 }
