@@ -29,15 +29,17 @@ struct BlockBackend {
     void *batch_opaque;
     bool batch_open;    /* completions since the last batch_end; under the caller's lock */
     unsigned in_flight; /* finish.c's */
-    RequestList writes; /* pool.c's: behind those of the worker that writes */
-    bool writing;       /* there is such a worker */
+    BlockErrorAction on_error[2]; /* reading, anything else */
+    RequestList held;             /* held.c's: failed, to be tried again */
+    RequestList writes;           /* pool.c's: behind those of the worker that writes */
+    bool writing;                 /* there is such a worker */
 };
 
 /* ---- block.c ---- */
 
 /* 0 or -errno. Any thread. */
 int block_carry_out(BlockRequest *req);
-/* The host's file, and where in it, that @req (no discard or zeroes) is all about; false: there is more to it. Does not wait. */
+/* The host's file, and where in it, that @req (a read or write) is all about; false: there is more to it. Does not wait. */
 bool block_find_file(const BlockRequest *req, int *fd, uint64_t *offset);
 /* Gives engines what waits for block_unplug(); the caller holds the lock. */
 void block_unplug_all(void);
@@ -69,6 +71,13 @@ void throttle_free(BlockThrottle *t);
 void throttle_submit(BlockThrottle *t, BlockRequest *req);
 /* While it is on nothing waits. */
 void throttle_hurry(BlockThrottle *t, bool hurry);
+
+/* ---- held.c ---- */
+
+/* Tells the owner of @req, whose result is set, unless it is kept to be tried again. */
+void request_ended(BlockRequest *req);
+/* What is kept fails. */
+void held_give_up(BlockBackend *blk);
 
 /* ---- finish.c ---- */
 

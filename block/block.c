@@ -95,12 +95,6 @@ bool block_find_file(const BlockRequest *req, int *fd, uint64_t *offset)
     BlockNode *node = req->blk->node;
     bool write = req->op == BLOCK_WRITE;
 
-    if (req->op == BLOCK_FLUSH) {
-        const BlockDriver *file = node->file->driver;
-
-        return !node->driver->flush && file->direct &&
-               file->direct(node->file, 0, 0, false, fd, offset);
-    }
     if (write && req->blk->writethrough) {
         return false; /* a flush follows */
     }
@@ -180,7 +174,7 @@ void block_submit(BlockBackend *blk, BlockRequest *req)
     }
     if (synchronous || !pool_start()) {
         req->result = block_carry_out(req);
-        req->done(req, req->result);
+        request_ended(req);
         return;
     }
     requests_began(blk, 1);
@@ -253,6 +247,8 @@ BlockBackend *block_open(const BlockOptions *options, GError **error)
     blk->cache_unsafe = options->cache_unsafe;
     blk->writethrough = options->cache_writethrough;
     blk->discard = options->discard;
+    blk->on_error[0] = options->on_read_error;
+    blk->on_error[1] = options->on_write_error;
     blk->throttle = throttle_new(options->limits);
     blk->engine = choose_engine(options);
     if (!open_node(blk, options, error)) {

@@ -20,6 +20,14 @@ typedef struct BlockBackend BlockBackend;
 /* How requests that must wait are carried out (aio=). */
 typedef enum BlockAio { BLOCK_AIO_DEFAULT, BLOCK_AIO_THREADS, BLOCK_AIO_URING } BlockAio;
 
+/* What becomes of a request that the host fails (werror=, rerror=). */
+typedef enum BlockErrorAction {
+    BLOCK_ERROR_REPORT, /* the device is told */
+    BLOCK_ERROR_IGNORE, /* the device is told that all is well */
+    BLOCK_ERROR_STOP,   /* the machine stops; the request is tried again when it goes on */
+    BLOCK_ERROR_ENOSPC  /* as STOP if the host has no space, else as REPORT */
+} BlockErrorAction;
+
 /* What can be limited (throttling.*): bytes and requests a second. */
 typedef enum BlockLimit {
     BLOCK_BPS_TOTAL,
@@ -43,6 +51,7 @@ typedef struct BlockOptions {
     bool
         cache_writethrough; /* cache=writethrough, directsync: a write is on the disk when it ends */
     bool discard;           /* discard=unmap: what the guest discards is given back */
+    BlockErrorAction on_read_error, on_write_error;
     uint64_t limits[N_BLOCK_LIMITS]; /* a second; 0: none. Not in synchronous mode */
     BlockAio aio; /* default: threads; they are also there where io_uring is not to be had */
 } BlockOptions;
@@ -91,7 +100,7 @@ void block_submit(BlockBackend *blk, BlockRequest *req);
 /* Between these, requests may wait for each other, so that they cost less. They nest; the caller holds the lock all the time. */
 void block_plug(void);
 void block_unplug(void);
-/* Waits until no request of @blk is in flight (reset, unrealize). Completions are called. The caller holds the lock. */
+/* Waits until no request of @blk is in flight (reset, unrealize); those that wait to be tried again fail. Completions are called. The caller holds the lock. */
 void block_drain(BlockBackend *blk);
 /* @f(opaque) is called, under the lock, after each group of completions of @blk: the place to tell the guest once for all of
  * them. NULL: nothing is called. */
@@ -103,6 +112,15 @@ bool block_pwrite(BlockBackend *blk, uint64_t offset, const void *buf, uint64_t 
 
 /* The bytes read as zeroes afterwards. */
 bool block_pwrite_zeroes(BlockBackend *blk, uint64_t offset, uint64_t len, GError **error);
+
+/* ---- Requests that the host failed ---- */
+
+/* What stops the machine for BLOCK_ERROR_STOP: under the lock, any thread. @what: "read" or "write"; @err: errno. Without: as REPORT. */
+void block_set_stop_handler(void (*f)(const BlockBackend *blk, const char *what, int err));
+/* Whether requests wait to be tried again. */
+bool block_has_held(const BlockBackend *blk);
+/* Tries them again. The caller holds the lock. */
+void block_retry_held(BlockBackend *blk);
 
 /* ---- Snapshots inside an image whose format has them. No request is in flight (block_drain()). ---- */
 

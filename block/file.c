@@ -19,6 +19,7 @@ typedef struct FileNode {
     int direct_fd; /* -1: none */
     uint32_t offset_align, memory_align;
     bool is_device, unsafe;
+    int lost; /* the first flush that failed: -errno. Atomic */
 } FileNode;
 
 static int fd_of(const BlockNode *node)
@@ -178,9 +179,21 @@ static int file_discard(BlockNode *node, uint64_t offset, uint64_t bytes)
     return raw_discard(fd_of(node), offset, bytes);
 }
 
+/* After a flush that failed the host's kernel may have dropped what it could not write, and says of later flushes that all is well (fsync(2)). */
 static int file_flush(BlockNode *node)
 {
-    return ((const FileNode *)node->priv)->unsafe ? 0 : raw_flush(fd_of(node));
+    FileNode *f = node->priv;
+    int err = f->unsafe ? 0 : __atomic_load_n(&f->lost, __ATOMIC_RELAXED);
+
+    if (!err && !f->unsafe) {
+        err = raw_flush(f->fd);
+        if (err) {
+            __atomic_store_n(&f->lost, err, __ATOMIC_RELAXED);
+            g_printerr("menura: %s: what was written may be lost, the host says: %s\n", node->name,
+                       g_strerror(-err));
+        }
+    }
+    return err;
 }
 
 static int file_status(BlockNode *node, uint64_t offset, uint64_t bytes, NodeStatus *status)

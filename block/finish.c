@@ -76,7 +76,7 @@ static void complete(void)
             BlockRequest *next = req->next;
 
             req->blk->batch_open = true;
-            req->done(req, req->result); /* @req may be gone now */
+            request_ended(req); /* @req may be gone now */
             req = next;
         }
     }
@@ -157,6 +157,7 @@ void block_drain(BlockBackend *blk)
     block_unplug_all();
     do {
         complete();
+        held_give_up(blk);
     } while (wait_for_progress(blk));
     if (blk->throttle) {
         throttle_hurry(blk->throttle, false);

@@ -29,10 +29,6 @@ static struct {
 
 static bool is_done(BlockRequest *req, int res)
 {
-    if (req->op == BLOCK_FLUSH) {
-        req->result = res;
-        return res != -EINTR && res != -EAGAIN && res != -ECANCELED;
-    }
     req->result = 0;
     return res >= 0 && (uint64_t)res == req->bytes;
 }
@@ -79,8 +75,8 @@ static gpointer reap(gpointer data)
 
 static bool fits(const BlockRequest *req)
 {
-    return req->op == BLOCK_FLUSH || ((req->op == BLOCK_READ || req->op == BLOCK_WRITE) &&
-                                      req->n_iov <= IOV_MAX && req->bytes <= MAX_BYTES);
+    return (req->op == BLOCK_READ || req->op == BLOCK_WRITE) && req->n_iov <= IOV_MAX &&
+           req->bytes <= MAX_BYTES;
 }
 
 /* The kernel lacks memory for a moment if it does not take all. */
@@ -106,16 +102,10 @@ static struct io_uring_sqe *next_entry(void)
 
 static void prepare(struct io_uring_sqe *sqe, BlockRequest *req, int fd, uint64_t offset)
 {
-    switch (req->op) {
-    case BLOCK_READ:
+    if (req->op == BLOCK_READ) {
         io_uring_prep_readv(sqe, fd, req->iov, (unsigned)req->n_iov, offset);
-        break;
-    case BLOCK_WRITE:
+    } else {
         io_uring_prep_writev(sqe, fd, req->iov, (unsigned)req->n_iov, offset);
-        break;
-    default:
-        io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
-        break;
     }
     io_uring_sqe_set_data(sqe, req);
 }

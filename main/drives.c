@@ -7,6 +7,8 @@
 #include "main/system-priv.h"
 
 #include <string.h>
+#include "softmmu/memory.h"
+#include "softmmu/runstate.h"
 #include "util/keyval.h"
 #include "util/size.h"
 #include "util/suggest.h"
@@ -178,6 +180,24 @@ static bool set_limits(BlockOptions *block, const KeyVals *kv, GError **error)
     return true;
 }
 
+static bool set_error_action(const KeyVals *kv, const char *key, BlockErrorAction *action,
+                             GError **error)
+{
+    static const char *const names[] = { [BLOCK_ERROR_REPORT] = "report",
+                                         [BLOCK_ERROR_IGNORE] = "ignore",
+                                         [BLOCK_ERROR_STOP] = "stop",
+                                         [BLOCK_ERROR_ENOSPC] = "enospc",
+                                         NULL };
+    const char *value = keyvals_get(kv, key);
+
+    for (unsigned i = 0; value && names[i]; i++) {
+        if (!strcmp(value, names[i])) {
+            *action = i;
+        }
+    }
+    return check_value(kv, key, names, error);
+}
+
 static bool open_drive(DriveParser *p, const char *text, bool snapshot, GError **error)
 {
     static const char *const allowed[] = { "file",
@@ -194,6 +214,8 @@ static bool open_drive(DriveParser *p, const char *text, bool snapshot, GError *
                                            "media",
                                            "aio",
                                            "discard",
+                                           "werror",
+                                           "rerror",
                                            "throttling.bps-total",
                                            "bps",
                                            "throttling.bps-read",
@@ -208,7 +230,7 @@ static bool open_drive(DriveParser *p, const char *text, bool snapshot, GError *
                                            "iops_wr",
                                            NULL };
     g_autoptr(KeyVals) kv = keyvals_parse(text, "file");
-    BlockOptions block = { .snapshot = snapshot };
+    BlockOptions block = { .snapshot = snapshot, .on_write_error = BLOCK_ERROR_ENOSPC };
     DriveInterface interface = DRIVE_VIRTIO;
     g_autofree char *own_id = NULL;
     uint64_t index;
@@ -233,6 +255,8 @@ static bool open_drive(DriveParser *p, const char *text, bool snapshot, GError *
     block.aio = find_aio(keyvals_get(kv, "aio"));
     block.readonly = !g_strcmp0(keyvals_get(kv, "media"), "cdrom");
     if (!set_limits(&block, kv, error) ||
+        !set_error_action(kv, "rerror", &block.on_read_error, error) ||
+        !set_error_action(kv, "werror", &block.on_write_error, error) ||
         !keyvals_get_bool(kv, "-drive", "readonly", &block.readonly, error) ||
         !keyvals_get_bool(kv, "-drive", "read-only", &block.readonly, error) ||
         !keyvals_get_bool(kv, "-drive", "snapshot", &block.snapshot, error)) {
@@ -251,10 +275,41 @@ static bool open_drive(DriveParser *p, const char *text, bool snapshot, GError *
     return use_drive(p, interface, index, block.id, blk, error);
 }
 
+/* ---- Errors of the host ---- */
+
+static void stop_for_error(const BlockBackend *blk, const char *what, int err)
+{
+    vm_request_stop("io-error",
+                    g_strdup_printf("drive %s (%s): a %s failed: %s; the machine is stopped, the "
+                                    "monitor's cont tries again",
+                                    block_id(blk), block_file(blk), what, g_strerror(err)));
+}
+
+static void on_change(void *opaque, bool running)
+{
+    bool mine = !machine_lock_held();
+    BlockBackend *blk;
+
+    if (!running) {
+        return;
+    }
+    if (mine) {
+        machine_lock();
+    }
+    for (unsigned i = 0; (blk = block_nth(i)); i++) {
+        block_retry_held(blk);
+    }
+    if (mine) {
+        machine_unlock();
+    }
+}
+
 bool drives_open(const Options *opts, DriveSet *set, GError **error)
 {
     DriveParser parser = { .set = set };
 
+    block_set_stop_handler(stop_for_error);
+    vm_add_change_handler(on_change, NULL);
     for (unsigned i = 0; i < opts->drives->len; i++) {
         if (!open_drive(&parser, g_ptr_array_index(opts->drives, i), opts->snapshot, error)) {
             return false;

@@ -99,7 +99,11 @@ static void info_jit(MonitorCall *call)
 
 static void info_status(MonitorCall *call)
 {
-    g_string_append_printf(call->out, "VM status: %s\n", vm_is_running() ? "running" : "paused");
+    const char *why = vm_stop_reason();
+
+    g_string_append_printf(call->out, "VM status: %s%s%s%s\n",
+                           vm_is_running() ? "running" : "paused", why ? " (" : "", why ? why : "",
+                           why ? ")" : "");
 }
 
 static void info_version(MonitorCall *call)

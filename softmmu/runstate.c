@@ -23,6 +23,8 @@ typedef struct ChangeHandler {
 /* What was asked for; under the mutex. */
 typedef struct Requests {
     bool shutdown, reset, debug_stop;
+    const char *stop; /* why, or NULL */
+    char *stop_text;
     int status;
     unsigned debug_cpu;
 } Requests;
@@ -35,6 +37,7 @@ static bool running, no_reboot;
 static GArray *change_handlers;
 static bool (*powerdown_handler)(void *);
 static void *powerdown_opaque;
+static const char *stop_reason;
 static void (*debug_handler)(unsigned cpu_index);
 static void (*reset_handler)(void *);
 static void *reset_opaque;
@@ -54,6 +57,7 @@ void vm_start(void)
 {
     if (!running) {
         running = true;
+        stop_reason = NULL;
         clock_set_running(true);
         tell_change();
         cpu_resume_all();
@@ -118,6 +122,24 @@ void vm_request_reset(void)
     log_printf(LOG_RESET, "reset requested\n");
     end_turns();
     g_main_context_wakeup(NULL);
+}
+
+void vm_request_stop(const char *why, char *text)
+{
+    g_mutex_lock(&lock);
+    if (!requests.stop) {
+        requests.stop = why;
+        requests.stop_text = g_steal_pointer(&text);
+    }
+    g_mutex_unlock(&lock);
+    g_free(text);
+    end_turns();
+    g_main_context_wakeup(NULL);
+}
+
+const char *vm_stop_reason(void)
+{
+    return stop_reason;
 }
 
 bool vm_request_powerdown(void)
@@ -199,6 +221,17 @@ static void do_reset(void)
     }
 }
 
+/* Told when it is done: who reads it finds the machine stopped. */
+static void do_stop(const Requests *r)
+{
+    vm_stop();
+    if (!stop_reason) {
+        g_printerr("menura: %s\n", r->stop_text);
+    }
+    stop_reason = r->stop;
+    g_free(r->stop_text);
+}
+
 static Requests take_requests(void)
 {
     Requests taken;
@@ -206,6 +239,7 @@ static Requests take_requests(void)
     g_mutex_lock(&lock);
     taken = requests;
     requests.reset = requests.debug_stop = false;
+    requests.stop = NULL;
     g_mutex_unlock(&lock);
     return taken;
 }
@@ -221,6 +255,9 @@ int vm_main_loop(void)
         }
         if (r.reset) {
             do_reset();
+        }
+        if (r.stop) {
+            do_stop(&r);
         }
         if (r.debug_stop) {
             vm_stop();

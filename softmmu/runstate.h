@@ -23,6 +23,11 @@ void vm_request_shutdown(int status);
 void vm_request_reset(void);
 /* The power button: devices that can tell the guest do so; false if no device listens. */
 bool vm_request_powerdown(void);
+/* Stop because the machine cannot go on as it is (a disk's host has an error): vm_stop(), @text (taken over) on standard error, and a status that
+ * says @why (a literal) until it goes on. The first request for a stop is the one that is told. */
+void vm_request_stop(const char *why, char *text);
+/* Why it is stopped, or NULL: because somebody wanted it. */
+const char *vm_stop_reason(void);
 /* Stop asked for by a debugger event (breakpoint, single step) on vCPU @cpu_index; the debug
  * handler is called in the main thread. */
 void vm_request_debug_stop(unsigned cpu_index);

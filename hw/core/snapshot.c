@@ -347,7 +347,15 @@ bool hw_snapshot_save(const char *tag, GError **error)
         return false;
     }
     for (unsigned i = 0; i < disks->len; i++) {
-        block_drain(g_ptr_array_index(disks, i));
+        BlockBackend *blk = g_ptr_array_index(disks, i);
+
+        if (block_has_held(blk)) {
+            g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN,
+                        "drive %s has requests that the host failed; mend that and cont first",
+                        block_id(blk));
+            return false;
+        }
+        block_drain(blk);
     }
     old = sections_of(path);
     describe_state(sections);

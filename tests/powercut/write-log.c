@@ -4,6 +4,8 @@
  * One of them is the guest's console (-serial file:...): what is written with write(2) is text. Only what goes through the C library's functions
  * is seen, so aio=threads is needed.
  *
+ * While the file $WRITE_LOG_FAULTS begins with "r", "w" or "f" and the number of an error, reads, writes or flushes of these files fail with it.
+ *
  * A record is made once the call has ended and before its caller hears of that, so what the guest says comes after what it was told.
  */
 #define _GNU_SOURCE
@@ -28,7 +30,8 @@ static struct {
     struct stat files[MAX_FILES];
     unsigned n_files;
     uint64_t syncs;
-} log_state = { .lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1 };
+    int faults;
+} log_state = { .lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1, .faults = -1 };
 
 static void *next_of(const char *name)
 {
@@ -46,6 +49,9 @@ __attribute__((constructor)) static void begin(void)
         }
     }
     free(names);
+    if (getenv("WRITE_LOG_FAULTS")) {
+        log_state.faults = open(getenv("WRITE_LOG_FAULTS"), O_RDONLY | O_CLOEXEC);
+    }
     log_state.fd = path ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644) : -1;
     if (log_state.fd < 0) {
         abort();
@@ -65,6 +71,19 @@ static int find_file(int fd)
         }
     }
     return -1;
+}
+
+/* Whether an operation on @file is to fail; errno says how. */
+static bool is_fault(int file, char operation)
+{
+    char text[8] = { 0 };
+
+    if (file < 0 || log_state.faults < 0 ||
+        pread(log_state.faults, text, sizeof(text) - 1, 0) < 2 || text[0] != operation) {
+        return false;
+    }
+    errno = atoi(text + 1);
+    return true;
 }
 
 static void put(const struct iovec *iov, int n, size_t limit)
@@ -102,7 +121,7 @@ ssize_t pwritev64(int fd, const struct iovec *iov, int n, off64_t offset)
 {
     ssize_t (*real)(int, const struct iovec *, int, off64_t) = next_of("pwritev64");
     int file = find_file(fd);
-    ssize_t done = real(fd, iov, n, offset);
+    ssize_t done = is_fault(file, 'w') ? -1 : real(fd, iov, n, offset);
 
     if (file >= 0 && done > 0) {
         note(LOG_WRITE, file, (uint64_t)offset, (uint64_t)done, iov, n);
@@ -110,10 +129,25 @@ ssize_t pwritev64(int fd, const struct iovec *iov, int n, off64_t offset)
     return done;
 }
 
+ssize_t preadv64(int fd, const struct iovec *iov, int n, off64_t offset)
+{
+    ssize_t (*real)(int, const struct iovec *, int, off64_t) = next_of("preadv64");
+
+    return is_fault(find_file(fd), 'r') ? -1 : real(fd, iov, n, offset);
+}
+
+/* Nothing is at hand while reads fail. */
+ssize_t preadv64v2(int fd, const struct iovec *iov, int n, off64_t offset, int flags)
+{
+    ssize_t (*real)(int, const struct iovec *, int, off64_t, int) = next_of("preadv64v2");
+
+    return is_fault(find_file(fd), 'r') ? -1 : real(fd, iov, n, offset, flags);
+}
+
 int fallocate64(int fd, int mode, off64_t offset, off64_t bytes)
 {
     int (*real)(int, int, off64_t, off64_t) = next_of("fallocate64");
-    int file = find_file(fd), r = real(fd, mode, offset, bytes);
+    int file = find_file(fd), r = is_fault(file, 'w') ? -1 : real(fd, mode, offset, bytes);
 
     if (file >= 0 && r == 0) {
         bool zero = mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE);
@@ -143,7 +177,7 @@ int fdatasync(int fd)
     if (file >= 0) {
         note(LOG_SYNC_BEGIN, file, number, 0, NULL, 0);
     }
-    r = real(fd);
+    r = is_fault(file, 'f') ? -1 : real(fd);
     if (file >= 0 && r == 0) {
         note(LOG_SYNC_END, file, number, 0, NULL, 0);
     }

@@ -175,6 +175,11 @@ void vm_stop(void)
 {
     running = false;
 }
+const char *vm_stop_reason(void)
+{
+    return NULL;
+}
+
 bool vm_is_running(void)
 {
     return running;
