@@ -196,7 +196,7 @@ NbdLink *nbd_link_new(const char *name, const NbdAddress *address, GError **erro
     NbdLink *link;
     int fd;
 
-    if (address->path && strlen(address->path) >= 108) {
+    if (address->path && strlen(address->path) > NBD_MAX_SOCKET_PATH) {
         g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s: the socket's path is too long",
                     name);
         return NULL;

@@ -21,6 +21,7 @@
 enum {
     NBD_DEFAULT_PORT = 10809,
     NBD_MAX_STRING = 4096,
+    NBD_MAX_SOCKET_PATH = 107,  /* Linux has no longer ones */
     NBD_MAX_PAYLOAD = 32 << 20, /* what everybody can do */
     NBD_MAX_EXTENTS = 1 << 20,  /* of one reply */
     NBD_HANDSHAKE_SECONDS = 10,

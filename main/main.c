@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * One binary, many names: the name it is called by chooses the program. "menura-system-riscv64" (or
- * any other prefix) emulates that guest, "menura-img" handles disk images; plain "menura" is
- * told by --target.
+ * any other prefix) emulates that guest, "menura-img" handles disk images, "menura-nbd" serves one;
+ * plain "menura" is told by --target.
  */
 #include <glib.h>
 #include <stdio.h>
 #include <string.h>
 #include "img/img.h"
 #include "main/system-priv.h"
+#include "nbd/nbd.h"
 #include "util/suggest.h"
 
 typedef struct Program {
@@ -65,6 +66,7 @@ static int plain_main(const char *program, int argc, char **argv)
 static const Program programs[] = {
     { "menura", plain_main },
     { "menura-img", img_main },
+    { "menura-nbd", nbd_main },
 };
 
 int main(int argc, char **argv)
