@@ -265,7 +265,7 @@ static int write_new(BlockMap *m, uint64_t offset, uint64_t *bytes, const Extent
     return err;
 }
 
-static int write_in_place(BlockMap *m, const Extent *x, IovCursor *c)
+static int write_in_place(BlockMap *m, uint64_t offset, const Extent *x, IovCursor *c)
 {
     int err;
 
@@ -275,7 +275,7 @@ static int write_in_place(BlockMap *m, const Extent *x, IovCursor *c)
     g_mutex_unlock(&m->lock);
     err = node_write(m->node->file, x->host, x->bytes, c);
     g_mutex_lock(&m->lock);
-    return err || !m->ops->written ? err : m->ops->written(m, x->host, x->bytes);
+    return err || !m->ops->written ? err : m->ops->written(m, offset, x->host, x->bytes);
 }
 
 static int make_room(BlockNode *node)
@@ -301,7 +301,8 @@ int blockmap_write(BlockNode *node, uint64_t offset, uint64_t bytes, IovCursor *
         err = extent_at(m, offset, n, false, &x);
         n = x.bytes;
         if (!err) {
-            err = x.kind == BM_DATA ? write_in_place(m, &x, c) : write_new(m, offset, &n, &x, c);
+            err = x.kind == BM_DATA ? write_in_place(m, offset, &x, c)
+                                    : write_new(m, offset, &n, &x, c);
         }
         g_mutex_unlock(&m->lock);
         offset += n;
@@ -330,7 +331,7 @@ static int zero_hole(BlockMap *m, uint64_t offset, uint64_t *bytes, const Extent
     return err;
 }
 
-static int zero_data(BlockMap *m, const Extent *x, bool unmap)
+static int zero_data(BlockMap *m, uint64_t offset, const Extent *x, bool unmap)
 {
     int err;
 
@@ -340,7 +341,7 @@ static int zero_data(BlockMap *m, const Extent *x, bool unmap)
     g_mutex_unlock(&m->lock);
     err = node_write_zeroes(m->node->file, x->host, x->bytes, unmap);
     g_mutex_lock(&m->lock);
-    return err || !m->ops->written ? err : m->ops->written(m, x->host, x->bytes);
+    return err || !m->ops->written ? err : m->ops->written(m, offset, x->host, x->bytes);
 }
 
 int blockmap_write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes, bool unmap)
@@ -361,7 +362,7 @@ int blockmap_write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes, bool
         err = extent_at(m, offset, bytes, false, &x);
         n = x.bytes;
         if (!err && x.kind == BM_DATA) {
-            err = zero_data(m, &x, unmap);
+            err = zero_data(m, offset, &x, unmap);
         } else if (!err && x.kind == BM_HOLE && m->has_backing) {
             err = zero_hole(m, offset, &n, &x);
         }

@@ -24,6 +24,13 @@ typedef enum BlockMapKind {
     BM_DATA
 } BlockMapKind;
 
+enum { BLOCKMAP_PAGE = 4096 };
+
+typedef struct BlockMapPage {
+    uint64_t offset;
+    const uint8_t *data; /* BLOCKMAP_PAGE bytes */
+} BlockMapPage;
+
 typedef struct BlockMapOps {
     /* Where block @index is: *@kind and *@host (BM_DATA: an offset, checked to be within the file). *@n, 1 at first, becomes the number of
      * blocks that are known to be alike (not of BM_DATA). -EIO: the entry is damaged; -EAGAIN: @peek, and it is not in memory. */
@@ -35,10 +42,13 @@ typedef struct BlockMapOps {
     int (*link)(BlockMap *m, uint64_t index, BlockMapKind kind, uint64_t host);
     /* NULL or: space of allocate() that is not used after all. */
     void (*unallocate)(BlockMap *m, uint64_t n, uint64_t host);
-    /* NULL or: these bytes of a block were written in place. */
-    int (*written)(BlockMap *m, uint64_t host, uint64_t bytes);
+    /* NULL or: bytes of a block that are @offset on the disk and @host in the file were written in place. */
+    int (*written)(BlockMap *m, uint64_t offset, uint64_t host, uint64_t bytes);
     /* NULL or: writes what must be on the disk before the entries are. */
     int (*before_flush)(BlockMap *m);
+    /* NULL or: writes these pages of the table to the file, so that after a cut each is as before or as here, and waits for the disk; not
+     * locked, one at a time. */
+    int (*commit)(BlockMap *m, const BlockMapPage *pages, unsigned n);
 } BlockMapOps;
 
 struct BlockMap {

@@ -57,6 +57,15 @@ bool create_option_prealloc(const KeyVals *options, NodePrealloc *prealloc, GErr
     return !text;
 }
 
+void create_uuid(uint8_t *uuid)
+{
+    for (unsigned i = 0; i < 16; i++) {
+        uuid[i] = (uint8_t)g_random_int();
+    }
+    uuid[7] = (uint8_t)((uuid[7] & 0x0f) | 0x40); /* of the fields that are little-endian */
+    uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
+}
+
 bool create_fail(GError **error, const char *format, ...)
 {
     g_autofree char *text = NULL;

@@ -16,6 +16,8 @@ bool create_option_size(const KeyVals *options, const char *key, uint64_t *value
 bool create_option_length(const KeyVals *options, uint64_t *length, GError **error);
 /* "preallocation"; NODE_PREALLOC_OFF if it is not given. */
 bool create_option_prealloc(const KeyVals *options, NodePrealloc *prealloc, GError **error);
+/* 16 random bytes, marked as such. */
+void create_uuid(uint8_t *uuid);
 /* Always false. */
 bool create_fail(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* Closes a new file, in which all was written that shall be if @ok; false: not @ok, or it cannot be closed. */

@@ -32,6 +32,5 @@ static bool refuse(BlockNode *node, const NodeOptions *options, GError **error)
 
 UNSUPPORTED(vmdk, begins(head, n, 0, "KDMV", 4) || begins(head, n, 0, "COWD", 4) ||
                       begins(head, n, 0, "# Disk DescriptorFile", 21))
-UNSUPPORTED(vpc, begins(head, n, 0, "conectix", 8))
 UNSUPPORTED(vhdx, begins(head, n, 0, "vhdxfile", 8))
 UNSUPPORTED(parallels, begins(head, n, 0, "WithoutFreeSpace", 16))

@@ -392,15 +392,6 @@ static bool read_wanted(const KeyVals *options, Wanted *w, GError **error)
     return true;
 }
 
-static void make_uuid(uint8_t *uuid)
-{
-    for (unsigned i = 0; i < 16; i += 4) {
-        bm_put_le32(uuid + i, g_random_int());
-    }
-    uuid[7] = (uint8_t)((uuid[7] & 0x0f) | 0x40);
-    uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
-}
-
 static void make_header(const Wanted *w, uint32_t n, uint64_t data, uint8_t *h)
 {
     strcpy((char *)h + VH_TEXT, "<<< Menura VM Virtual Disk Image >>>\n");
@@ -415,8 +406,8 @@ static void make_header(const Wanted *w, uint32_t n, uint64_t data, uint8_t *h)
     bm_put_le32(h + VH_BLOCK, BLOCK);
     bm_put_le32(h + VH_BLOCKS, n);
     bm_put_le32(h + VH_ALLOCATED, w->all ? n : 0);
-    make_uuid(h + VH_UUID);
-    make_uuid(h + VH_UUID_SNAPSHOT);
+    create_uuid(h + VH_UUID);
+    create_uuid(h + VH_UUID_SNAPSHOT);
 }
 
 /* The table of a new image, a piece at a time. */

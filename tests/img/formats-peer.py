@@ -6,6 +6,7 @@
 
 A format is an entry of FORMATS.
 """
+import bz2
 import json
 import os
 import random
@@ -17,7 +18,7 @@ import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
-from tap import Tap                                         # noqa: E402
+from tap import Skip, Tap                                    # noqa: E402
 
 MIB = 1 << 20
 SIZE = 24 * MIB
@@ -70,6 +71,8 @@ FORMATS = {
         ("table", lambda f: put(f, qed_entry(f, 0), "<Q", get(f, 40, "<Q")), 2, 2),
         ("leak", lambda f: f.seek(0, 2) and f.write(bytes(131072)), 3, 3),
     )),
+    "vpc": Format({"plain": "force_size=on", "fixed": "force_size=on,subformat=fixed"}, sizes=(512, 5 * MIB + 512), check=False,
+                  big=(2040 << 30) - 512),
     "vdi": Format({"plain": "", "static": "static=on"}, sizes=(512, 5 * MIB + 512, 7 * MIB - 1536), damage=(
         ("outside", lambda f: put(f, get(f, 340, "<I") + 8, "<I", 5000), 2, 2),
         ("twice", vdi_twice, 2, 2),
@@ -296,6 +299,40 @@ def info(t, name, kind, ours):
         assert a == b, f"{a} {b}"
 
 
+def vpc_geometry(t):
+    """What disks become that are made without force_size."""
+    image = t.path("image")
+    for size in ("0", "1", "513", "1M", "100M", "503M", "504M", "505M", "4032M", "4033M", "8G", "33G", "127G", "136899990000", "128G", "2040G"):
+        lengths = []
+        for tool in ("qemu-img", t.ours):
+            t.run(tool, "create", "-f", "vpc", image, size)
+            lengths += [json.loads(t.run(x, "info", "--output=json", image))["virtual-size"] for x in ("qemu-img", t.ours)]
+        assert len(set(lengths)) == 1, (size, lengths)
+    for tool in ("qemu-img", t.ours):
+        for words in (("-o", "subformat=x", image, "1M"), (image, "2041G")):
+            t.run(tool, "create", "-f", "vpc", *words, status=(1,))
+
+
+def samples(t):
+    """Images that other programs made."""
+    folder = os.environ.get("QEMU_IOTESTS_SAMPLES")
+    if not folder:
+        raise Skip("no QEMU_IOTESTS_SAMPLES")
+    for sample, name in (("virtualpc-dynamic.vhd", "vpc"), ("d2v-zerofilled.vhd", "vpc"), ("hyperv2012r2-dynamic.vhd", "vpc"),
+                         ("parallels-v1", "parallels"), ("parallels-v2", "parallels"), ("parallels-with-bitmap", "parallels")):
+        if name not in FORMATS:
+            continue
+        image = t.path(sample)
+        with bz2.open(os.path.join(folder, sample + ".bz2")) as a, open(image, "wb") as b:
+            shutil.copyfileobj(a, b)
+        infos = [json.loads(t.run(tool, "info", "--output=json", image)) for tool in ("qemu-img", t.ours)]
+        for key in ("virtual-size", "format"):
+            assert infos[0][key] == infos[1][key], infos
+        t.run("qemu-img", "convert", "-f", name, "-O", "qcow2", image, t.path("theirs"))
+        t.run(t.ours, "compare", "-f", name, "-F", "qcow2", image, t.path("theirs"))
+        os.unlink(image)
+
+
 def main():
     if len(sys.argv) < 2:
         sys.exit(__doc__)
@@ -325,6 +362,8 @@ def main():
                 tap.case(f"dirty {name}", dirty, t, name)
             for damage in f.damage:
                 tap.case(f"damage {name} {damage[0]}", damages, t, name, damage)
+        tap.case("geometry of vpc", vpc_geometry, t)
+        tap.case("samples", samples, t)
     sys.exit(tap.finish())
 
 

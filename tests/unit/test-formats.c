@@ -320,6 +320,28 @@ static void test_threads(gconstpointer data)
 
 /* ---- Damage ---- */
 
+static void put_checksum(uint8_t *p, gsize n, gsize at)
+{
+    uint32_t sum = 0;
+
+    memset(p + at, 0, 4);
+    for (gsize i = 0; i < n; i++) {
+        sum += p[i];
+    }
+    sum = GUINT32_TO_BE(~sum);
+    memcpy(p + at, &sum, 4);
+}
+
+/* What has checksums gets good ones, so that more than these is looked at. */
+static void seal(const char *format, uint8_t *bytes, gsize len)
+{
+    if (!strcmp(format, "vpc") && len >= 2048) {
+        put_checksum(bytes, 512, 64);
+        put_checksum(bytes + 512, 1024, 36);
+        put_checksum(bytes + len - 512, 512, 64);
+    }
+}
+
 static void use_damaged(const Kind *k, bool readonly)
 {
     NodeOptions options = { .file = copy,
@@ -386,6 +408,9 @@ static void test_damage(gconstpointer data)
         if (g_test_rand_bit()) {
             image_damage(bad + len - MIN(len, 512), MIN(len, 512), 100);
         }
+        if (g_test_rand_int_range(0, 5)) {
+            seal(k->format, bad, len);
+        }
         g_unlink(copy);
         g_assert_true(g_file_set_contents(copy, (char *)bad, (gssize)left, NULL));
         use_damaged(k, g_test_rand_bit());
@@ -394,20 +419,26 @@ static void test_damage(gconstpointer data)
 
 /* ---- Headers ---- */
 
-static void poke(uint64_t offset, const void *bytes, uint64_t n)
+/* Overwrites a part of the image. */
+static void poke(const char *format, uint64_t offset, const void *bytes, uint64_t n)
 {
-    BlockNode *file = image_open("raw", image, false);
+    g_autofree char *all = NULL;
+    gsize len;
 
-    g_assert_cmpint(node_pwrite(file->file, offset, bytes, n), ==, 0);
-    g_assert_cmpint(node_close(file), ==, 0);
+    g_assert_true(g_file_get_contents(image, &all, &len, NULL));
+    memcpy(all + offset, bytes, n);
+    seal(format, (uint8_t *)all, len);
+    g_assert_true(g_file_set_contents(image, all, (gssize)len, NULL));
 }
 
 typedef struct Refusal {
     const char *format, *options;
-    unsigned offset, bytes; /* where in the header, big-endian if negative */
+    unsigned offset, bytes; /* where in the header; and BIG if big-endian */
     uint64_t value;
     const char *text; /* behind the file's name */
 } Refusal;
+
+enum { BIG = 16 };
 
 static const Refusal refusals[] = {
     { "vdi", "", 64, 4, 0, "is no VDI image" },
@@ -436,20 +467,39 @@ static const Refusal refusals[] = {
     { "qed", "", 48, 8, 1000, "says to be 1000 bytes long" },
     { "qed", "", 48, 8, (64ull << 40) + 512, "says to be 70368744178176 bytes long" },
     { "qed", "", 16, 8, 1, "the name of its backing file is out of range" },
+    { "vpc", "", 12, BIG + 4, 0x20003, "is of version 2.3 of VHD; supported is 1.0" },
+    { "vpc", "", 60, BIG + 4, 4, "is a differencing VHD image, which is not supported" },
+    { "vpc", "", 60, BIG + 4, 7, "is a VHD image of the unknown type 7" },
+    { "vpc", "", 16, BIG + 8, 256, "its header is out of range" },
+    { "vpc", "", 16, BIG + 8, UINT64_MAX, "its header is out of range" },
+    { "vpc", "", 16, BIG + 8, 1024, "its header is damaged" },
+    { "vpc", "", 512, 4, 0, "its header is damaged" },
+    { "vpc", "", 536, BIG + 4, 0x30000, "its header is of version 0x30000" },
+    { "vpc", "", 544, BIG + 4, 0x300000, "has blocks of 3145728 bytes" },
+    { "vpc", "", 544, BIG + 4, 0x80000000, "has blocks of 2147483648 bytes" },
+    { "vpc", "", 540, BIG + 4, 3, "is 8388608 bytes long, but has 3 blocks" },
+    { "vpc", "", 540, BIG + 4, 1000000, "its table of blocks is out of range" },
+    { "vpc", "", 528, BIG + 8, 1537, "its table of blocks is out of range" },
+    { "vpc", "", 528, BIG + 8, UINT64_MAX - 511, "its table of blocks is out of range" },
+    { "vpc", "", 48, BIG + 8, 8388609, "says to be 8388609 bytes long" },
+    { "vpc", "", 48, BIG + 8, UINT64_MAX - 511, "says to be 18446744073709551104 bytes long" },
 };
 
 static void test_refusals(void)
 {
     for (unsigned i = 0; i < G_N_ELEMENTS(refusals); i++) {
         const Refusal *x = &refusals[i];
-        g_autofree char *options = g_strdup_printf("size=8M%s", x->options), *text = NULL;
+        g_autofree char *options =
+                            g_strdup_printf("size=8M%s%s", x->options,
+                                            strcmp(x->format, "vpc") ? "" : ",force_size=on"),
+                        *text = NULL;
         NodeOptions open = { .file = image, .format = x->format };
         g_autoptr(GError) error = NULL;
-        uint64_t value = x->bytes & 16 ? GUINT64_TO_BE(x->value) >> (8 - (x->bytes & 15)) * 8
-                                       : GUINT64_TO_LE(x->value);
+        uint64_t value = x->bytes & BIG ? GUINT64_TO_BE(x->value << (8 - x->bytes % BIG) * 8)
+                                        : GUINT64_TO_LE(x->value);
 
         image_create(block_driver_find(x->format), image, options);
-        poke(x->offset, &value, x->bytes & 15);
+        poke(x->format, x->offset, &value, x->bytes % BIG);
         g_assert_null(node_open(&open, &error));
         text = g_strdup_printf("%s: %s", image, x->text);
         g_assert_cmpstr(error->message, ==, text);
@@ -459,7 +509,7 @@ static void test_refusals(void)
 /* Files that end too early. */
 static void test_short(void)
 {
-    static const char *const formats[] = { "vdi", "qed" };
+    static const char *const formats[] = { "vdi", "qed", "vpc" };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(formats); i++) {
         g_autofree char *bytes = NULL;
@@ -490,6 +540,57 @@ static void peek(uint64_t offset, void *bytes, uint64_t n)
     g_assert_cmpint(node_close(file), ==, 0);
 }
 
+/* Of a fixed image the footer behind the disk counts, whatever the guest writes; and all of the disk must be there. */
+static void test_vpc_fixed(void)
+{
+    NodeOptions open = { .file = image, .format = "vpc" };
+    g_autoptr(GError) error = NULL;
+    g_autofree char *dynamic = NULL, *all = NULL;
+    BlockNode *node;
+    gsize len;
+
+    image_create(&block_vpc_driver, image, "size=1M");
+    g_assert_true(g_file_get_contents(image, &dynamic, &len, NULL));
+    image_create(&block_vpc_driver, image, "size=2M,subformat=fixed,force_size=on");
+    node = image_open("vpc", image, false);
+    g_assert_cmpint(node_pwrite(node, 0, dynamic, 2048), ==, 0);
+    g_assert_cmpint(node_close(node), ==, 0);
+    node = image_open("vpc", image, false);
+    g_assert_cmpuint(node->length, ==, 2 << 20);
+    image_assert_reads(node, (uint8_t *)dynamic, 0, 2048);
+    g_assert_cmpint(node_close(node), ==, 0);
+    g_assert_true(g_file_get_contents(image, &all, &len, NULL));
+    g_assert_true(g_file_set_contents(image, all + 4096, (gssize)len - 4096, NULL));
+    g_assert_null(node_open(&open, &error));
+    g_assert_true(g_str_has_suffix(error->message,
+                                   "is shorter than the disk of 2097152 bytes that it holds"));
+}
+
+/* Sectors that another program has marked as never written are marked when they are. */
+static void test_vpc_marks(void)
+{
+    uint8_t marks[512] = { 0 }, buf[512 * 40];
+    BlockNode *node;
+
+    image_create(&block_vpc_driver, image, "size=2M,force_size=on");
+    node = image_open("vpc", image, false);
+    image_fill(buf, sizeof(buf), 1);
+    g_assert_cmpint(node_pwrite(node, 0, buf, 512), ==, 0);
+    g_assert_cmpint(node_close(node), ==, 0);
+    peek(2048, marks, 512);
+    g_assert_cmpuint(marks[0] & marks[511], ==, 0xff);
+    memset(marks, 0, 512);
+    poke("vpc", 2048, marks, 512);
+    node = image_open("vpc", image, false);
+    g_assert_cmpint(node_pwrite(node, 512 * 5, buf, sizeof(buf)), ==, 0);
+    g_assert_cmpint(node_close(node), ==, 0);
+    peek(2048, marks, 512);
+    g_assert_cmpuint(marks[0], ==, 0x07);
+    g_assert_cmpuint(marks[1] & marks[4], ==, 0xff);
+    g_assert_cmpuint(marks[5], ==, 0xf8);
+    g_assert_cmpuint(marks[6], ==, 0);
+}
+
 /* An image of someone who died: its entries may name anything. */
 static void test_qed_dirty(void)
 {
@@ -502,9 +603,9 @@ static void test_qed_dirty(void)
     image_fill(buf, sizeof(buf), 3);
     g_assert_cmpint(node_pwrite(node, 0, buf, sizeof(buf)), ==, 0);
     g_assert_cmpint(node_close(node), ==, 0);
-    poke(16, &features, 8);
-    poke(32, &autoclear, 8);
-    poke(4096 * 4 + 8, &wild, 8); /* header, L1, two clusters, L2 */
+    poke("qed", 16, &features, 8);
+    poke("qed", 32, &autoclear, 8);
+    poke("qed", 4096 * 4 + 8, &wild, 8); /* header, L1, two clusters, L2 */
     node = image_open("qed", image, true);
     image_assert_reads(node, buf, 0, 4096);
     g_assert_cmpint(node_pread(node, 4096, zeroes, 4096), ==, -EIO);
@@ -567,6 +668,9 @@ static const Kind kinds[] = {
     { "qed", "qed", "", 8 << 20, false, 4096 + 0x60000 },
     { "qed-4k", "qed", ",cluster_size=4k,table_size=1", (6 << 20) + 1536, false, 65536 },
     { "qed-backing", "qed", ",cluster_size=16k,table_size=2", 6 << 20, true, 65536 * 2 },
+    { "vpc", "vpc", ",force_size=on", 9 << 20, false, 2560 },
+    { "vpc-odd", "vpc", ",force_size=on", (5 << 20) + 1536, false, 2560 },
+    { "vpc-fixed", "vpc", ",force_size=on,subformat=fixed", 5 << 20, false, 512 },
     { "vdi-static", "vdi", ",static=on", 5 << 20, false, 1024 },
 };
 
@@ -602,6 +706,8 @@ int main(int argc, char **argv)
     }
     g_test_add_func("/formats/refusals", test_refusals);
     g_test_add_func("/formats/short", test_short);
+    g_test_add_func("/formats/vpc/footer", test_vpc_fixed);
+    g_test_add_func("/formats/vpc/marks", test_vpc_marks);
     g_test_add_func("/formats/qed/dirty", test_qed_dirty);
     g_test_add_func("/formats/qed/sizes", test_qed_sizes);
     status = g_test_run();
