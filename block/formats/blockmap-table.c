@@ -7,7 +7,7 @@
 #include <string.h>
 #include "block/formats/blockmap.h"
 
-enum { PAGE = 4096, MAX_PAGES = 1024, MAX_DIRTY = 512 };
+enum { PAGE = BLOCKMAP_PAGE, MAX_PAGES = 1024, MAX_DIRTY = 512 };
 
 typedef struct Page {
     uint64_t number; /* offset / PAGE */
@@ -182,6 +182,24 @@ static int by_number(const void *a, const void *b)
     return (*x)->page->number < (*y)->page->number ? -1 : 1;
 }
 
+static int write_copies(BlockMap *m, const GPtrArray *copies)
+{
+    g_autofree BlockMapPage *pages = g_new(BlockMapPage, copies->len);
+    BlockNode *file = m->node->file;
+    int err = 0;
+
+    for (guint i = 0; i < copies->len && !err; i++) {
+        const Copy *copy = g_ptr_array_index(copies, i);
+
+        pages[i] = (BlockMapPage){ copy->page->number * PAGE, copy->data };
+        err = m->ops->commit ? 0 : write_copy(file, copy);
+    }
+    if (m->ops->commit) {
+        return m->ops->commit(m, pages, copies->len);
+    }
+    return err ? err : node_flush(file);
+}
+
 int blockmap_table_flush(BlockMap *m)
 {
     BlockNode *file = m->node->file;
@@ -201,10 +219,7 @@ int blockmap_table_flush(BlockMap *m)
         return err;
     }
     g_ptr_array_sort(copies, by_number);
-    for (guint i = 0; i < copies->len && !err; i++) {
-        err = write_copy(file, g_ptr_array_index(copies, i));
-    }
-    err = err ? err : node_flush(file);
+    err = err ? err : write_copies(m, copies);
     g_mutex_lock(&m->lock);
     copies_done(m, copies, !err);
     g_mutex_unlock(&m->lock);

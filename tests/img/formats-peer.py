@@ -78,6 +78,11 @@ FORMATS = {
         ("twice", vdi_twice, 2, 2),
         ("count", lambda f: put(f, 388, "<I", 1), 2, 2),
     )),
+    "vhdx": Format({"plain": "", "1M": "block_size=1M,log_size=2M", "fixed": "subformat=fixed", "present": "block_state_zero=off"},
+                   sizes=(512, 5 * MIB + 512), big=6 << 30, damage=(
+        ("outside", lambda f: put(f, 2 * MIB + 8, "<Q", 5000 << 20 | 6), 2, 2),
+        ("twice", lambda f: put(f, 2 * MIB + 8, "<Q", get(f, 2 * MIB, "<Q")), 0, 2),
+    )),
 }
 
 
