@@ -7,6 +7,7 @@
 #include <string.h>
 #include "block/block-priv.h"
 #include "block/nbd-client.h"
+#include "block/options.h"
 #include "util/size.h"
 #include "util/suggest.h"
 
@@ -109,8 +110,8 @@ static BlockNode *node_new(const BlockDriver *driver, const char *name, bool rea
 static BlockNode *open_protocol(const NodeOptions *options, GError **error)
 {
     bool remote = node_is_remote(options->file);
-    BlockNode *node = node_new(remote ? &block_nbd_driver : &block_file_driver, options->file,
-                               options->readonly);
+    BlockNode *node =
+        node_new(remote ? &block_nbd_driver : &block_file_driver, options->file, options->readonly);
 
     if (!node->driver->open(node, options, error)) {
         node_free(node);
@@ -136,7 +137,8 @@ char *node_backing_path(const char *image, const char *backing)
 {
     g_autofree char *folder = NULL;
 
-    if (g_path_is_absolute(backing) || node_is_remote(backing) || node_is_remote(image)) {
+    if (g_path_is_absolute(backing) || g_str_has_prefix(backing, "json:") ||
+        node_is_remote(backing) || node_is_remote(image)) {
         return g_strdup(backing);
     }
     folder = g_path_get_dirname(image);
@@ -147,16 +149,21 @@ char *node_backing_path(const char *image, const char *backing)
 
 static BlockNode *open_at_depth(const NodeOptions *options, unsigned depth, GError **error);
 
+/* What @options say of the image behind @node, over what its header says. */
 static bool open_backing(BlockNode *node, const NodeOptions *options, unsigned depth,
                          GError **error)
 {
     g_autofree char *path = NULL;
+    g_autoptr(NodeDict) dict = node_dict_take_below(options->dict, "backing.");
     NodeOptions below = { .format = node->backing_format,
                           .readonly = true,
                           .share = options->share,
-                          .direct = options->direct };
+                          .direct = options->direct,
+                          .dict = dict };
+    bool named = node_dict_get(dict, "file.filename") || node_dict_get(dict, "filename") ||
+                 node_dict_get(dict, "file.driver");
 
-    if (!node->backing_name || options->no_backing) {
+    if (options->no_backing || (!node->backing_name && !node_dict_count(dict))) {
         return true;
     }
     if (depth >= NODE_MAX_CHAIN) {
@@ -164,8 +171,12 @@ static bool open_backing(BlockNode *node, const NodeOptions *options, unsigned d
                          "more than %d images behind each other; does one lie behind itself?",
                          NODE_MAX_CHAIN);
     }
-    path = node_backing_path(node->name, node->backing_name);
-    below.file = path;
+    if (named) {
+        below.format = NULL;
+    } else if (node->backing_name) {
+        path = node_backing_path(node->name, node->backing_name);
+        below.file = path;
+    }
     node->backing = open_at_depth(&below, depth + 1, error);
     if (!node->backing) {
         g_prefix_error(error, "Could not open backing file: ");
@@ -174,7 +185,17 @@ static bool open_backing(BlockNode *node, const NodeOptions *options, unsigned d
     return true;
 }
 
-static BlockNode *open_at_depth(const NodeOptions *options, unsigned depth, GError **error)
+static bool check_taken(const BlockNode *node, const NodeOptions *options, GError **error)
+{
+    if (!node_dict_count(options->dict)) {
+        return true;
+    }
+    return node_fail(node, error, "Block format '%s' does not support the option '%s'",
+                     node->driver->name, node_dict_key(options->dict, 0));
+}
+
+/* @options are whole. */
+static BlockNode *open_resolved(const NodeOptions *options, unsigned depth, GError **error)
 {
     const BlockDriver *driver = NULL;
     BlockNode *file, *node;
@@ -198,11 +219,20 @@ static BlockNode *open_at_depth(const NodeOptions *options, unsigned depth, GErr
         node_free(node);
         return NULL;
     }
-    if (!open_backing(node, options, depth, error)) {
+    if (!open_backing(node, options, depth, error) || !check_taken(node, options, error)) {
         node_close(node);
         return NULL;
     }
     return node;
+}
+
+static BlockNode *open_at_depth(const NodeOptions *given, unsigned depth, GError **error)
+{
+    NodeOptions options = *given;
+    g_autoptr(NodeDict) dict = NULL;
+
+    return node_options_resolve(&options, &dict, error) ? open_resolved(&options, depth, error)
+                                                        : NULL;
 }
 
 BlockNode *node_open(const NodeOptions *options, GError **error)

@@ -20,6 +20,7 @@
 
 typedef struct BlockNode BlockNode;
 typedef struct BlockDriver BlockDriver;
+typedef struct NodeDict NodeDict;
 
 enum { BLOCK_SECTOR = 512, NODE_PROBE_BYTES = 2048, NODE_MAX_CHAIN = 256 };
 /* The largest image: offsets stay positive as off_t, also rounded up. */
@@ -43,7 +44,7 @@ void iov_copy_out(IovCursor *c, void *buf, uint64_t bytes);      /* the cursor's
 /* ---- Opening ---- */
 
 typedef struct NodeOptions {
-    const char *file;   /* a path, or what node_is_remote() is true for */
+    const char *file;   /* a path, a remote name, "json:{...}" or NULL: .dict says it */
     const char *format; /* NULL: found by the first bytes; "raw" if they are of no other */
     bool readonly;
     bool no_backing; /* what is behind it is not opened, and reads as zeroes */
@@ -52,6 +53,8 @@ typedef struct NodeOptions {
     bool share;      /* takes no lock: for looking at an image that someone writes */
     bool
         repair; /* to be checked: an image that is marked as damaged opens, and nothing is mended on the way */
+    NodeDict
+        *dict; /* more about it and those below it (block/options.h), taken by who knows it; NULL */
 } NodeOptions;
 
 /* @file names an export of an NBD server ("nbd:...", block/nbd-client.h), and no file of the host. */
@@ -180,6 +183,10 @@ struct BlockDriver {
     /* Other names for the image behind it, in the image's header. NULL @file: none. */
     bool (*set_backing)(BlockNode *node, const char *file, const char *format, GError **error);
     uint64_t (*cluster_size)(BlockNode *node);
+    /* The state of a machine, kept beside the disk's contents: where it begins, its bytes by offsets from there. */
+    uint64_t (*vm_state_offset)(BlockNode *node);
+    int (*vm_state_read)(BlockNode *node, uint64_t offset, uint64_t bytes, IovCursor *c);
+    int (*vm_state_write)(BlockNode *node, uint64_t offset, uint64_t bytes, IovCursor *c);
 };
 
 struct BlockNode {

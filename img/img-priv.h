@@ -6,7 +6,7 @@
 #ifndef IMG_IMG_PRIV_H
 #define IMG_IMG_PRIV_H
 
-#include "block/node.h"
+#include "img/tool.h"
 
 /* ---- Arguments (img.c) ---- */
 
@@ -53,27 +53,8 @@ int img_snapshot(const ImgArgs *args);
 
 /* ---- Messages (common.c) ---- */
 
-void img_set_program(const char *name);
-/* "menura-img: TEXT"; always 1, the usual exit status. */
-int img_error(const char *format, ...) G_GNUC_PRINTF(1, 2);
-/* The same, with a pointer to the help. */
-int img_usage_error(const char *format, ...) G_GNUC_PRINTF(1, 2);
 /* To standard output unless -q. */
 void img_say(const ImgArgs *args, const char *format, ...) G_GNUC_PRINTF(2, 3);
-/* @error's text without "FILE: " in front of it. Borrowed. */
-const char *img_error_text(const GError *error, const char *file);
-/* The same for what node_create() said of @file, in qemu-img's words; g_free() it. */
-char *img_create_error_text(const GError *error, const char *file);
-/* What is wrong with -errno. Borrowed. */
-const char *img_strerror(int err);
-
-/* "1.5 GiB": three digits, as qemu-img has them; g_free() it. */
-char *img_size_text(uint64_t size);
-/* False, and it was said: @text is none. @what: "image size". */
-bool img_parse_size(const char *text, const char *what, uint64_t *size);
-/* A whole number from @min to @max; says nothing. */
-bool img_parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *value);
-
 /* A line that is written over; shown if -p is given, and once at each SIGUSR1. Not for several threads at once. */
 void img_progress_begin(const ImgArgs *args);
 void img_progress(uint64_t done, uint64_t total);
@@ -101,9 +82,6 @@ bool img_past_cache(const ImgArgs *args, const char *key);
 bool img_load_snapshot(const ImgArgs *args, BlockNode *node);
 /* node_close(), and a message if that fails. */
 int img_close(BlockNode *node);
-uint64_t img_cluster_size(BlockNode *node); /* 0: it has none */
-/* "Unknown file format 'x'" with a suggestion: the tail of a message; g_free() it. */
-char *img_unknown_format(const char *what, const char *name);
 /* The same file of the host. */
 bool img_same_file(const char *a, const char *b);
 

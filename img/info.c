@@ -21,10 +21,10 @@ static void get_details(BlockNode *node, Details *d)
     }
 }
 
-/* "compression type" and "compression-type": the first is for people, the second for machines. */
-static char *key_text(const char *key, bool machine)
+/* "compression-type" for machines, where people read "compression type". */
+static char *key_text(const char *key)
 {
-    return g_strdelimit(g_strdup(key), machine ? " _" : "-_", machine ? '-' : ' ');
+    return g_strdelimit(g_strdup(key), " _", '-');
 }
 
 /* False: not known. */
@@ -42,10 +42,8 @@ static bool disk_size(const BlockNode *node, uint64_t *size)
 static void print_human(BlockNode *node)
 {
     g_autofree char *size = img_size_text(node->length), *used = NULL, *path = NULL;
-    Details d = {};
     uint64_t bytes;
 
-    get_details(node, &d);
     printf("image: %s\nfile format: %s\nvirtual size: %s (%" G_GUINT64_FORMAT " bytes)\n",
            node->name, node->driver->name, size, node->length);
     used = disk_size(node, &bytes) ? img_size_text(bytes) : g_strdup("unavailable");
@@ -65,14 +63,7 @@ static void print_human(BlockNode *node)
         printf("backing file format: %s\n", node->backing_format);
     }
     snapshots_print(node);
-    for (unsigned i = 0; i < d.keys->len; i++) {
-        g_autofree char *key = key_text(g_ptr_array_index(d.keys, i), false);
-
-        printf("%s    %s: %s\n", i ? "" : "Format specific information:\n", key,
-               (char *)g_ptr_array_index(d.values, i));
-    }
-    g_ptr_array_unref(d.keys);
-    g_ptr_array_unref(d.values);
+    img_print_details(node);
 }
 
 static void add_snapshots(ImgJson *json, BlockNode *node)
@@ -112,7 +103,7 @@ static void add_details(ImgJson *json, BlockNode *node)
         json_string(json, "type", node->driver->name);
         json_open(json, "data", '{');
         for (unsigned i = 0; i < d.keys->len; i++) {
-            g_autofree char *key = key_text(g_ptr_array_index(d.keys, i), true);
+            g_autofree char *key = key_text(g_ptr_array_index(d.keys, i));
 
             json_guess(json, key, g_ptr_array_index(d.values, i));
         }

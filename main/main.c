@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * One binary, many names: the name it is called by chooses the program. "menura-system-riscv64" (or
- * any other prefix) emulates that guest, "menura-img" handles disk images, "menura-nbd" serves one;
- * plain "menura" is told by --target.
+ * any other prefix) emulates that guest, "menura-img" and "menura-io" handle disk images, "menura-nbd"
+ * serves one; plain "menura" is told by --target.
  */
 #include <glib.h>
 #include <stdio.h>
 #include <string.h>
 #include "img/img.h"
+#include "io/io.h"
 #include "main/system-priv.h"
 #include "nbd/nbd.h"
 #include "util/suggest.h"
 
 typedef struct Program {
-    const char *name;
+    const char *suffix; /* of the name it is called by */
     int (*run)(const char *program, int argc, char **argv);
 } Program;
 
@@ -64,9 +65,9 @@ static int plain_main(const char *program, int argc, char **argv)
 }
 
 static const Program programs[] = {
-    { "menura", plain_main },
-    { "menura-img", img_main },
-    { "menura-nbd", nbd_main },
+    { "-img", img_main },
+    { "-io", io_main },
+    { "-nbd", nbd_main },
 };
 
 int main(int argc, char **argv)
@@ -82,7 +83,7 @@ int main(int argc, char **argv)
         return run_target(program, system + strlen("-system-"), argc, argv);
     }
     for (unsigned i = 0; i < G_N_ELEMENTS(programs); i++) {
-        if (!strcmp(program, programs[i].name)) {
+        if (g_str_has_suffix(program, programs[i].suffix)) {
             return programs[i].run(program, argc, argv);
         }
     }

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What menura-img and menura-io share: messages, sizes, opening images with qemu's messages.
+ */
+#include "img/tool.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "block/options.h"
+#include "util/size.h"
+#include "util/suggest.h"
+
+static const char *program = "menura-img";
+
+/* ---- Messages ---- */
+
+void img_set_program(const char *name)
+{
+    program = name;
+}
+
+const char *img_program(void)
+{
+    return program;
+}
+
+static void complain(const char *format, va_list args)
+{
+    g_autofree char *text = g_strdup_vprintf(format, args);
+
+    fflush(stdout);
+    fprintf(stderr, "%s: %s\n", program, text);
+}
+
+int img_error(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    complain(format, args);
+    va_end(args);
+    return 1;
+}
+
+int img_usage_error(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    complain(format, args);
+    va_end(args);
+    fprintf(stderr, "Try '%s --help' for more information\n", program);
+    return 1;
+}
+
+const char *img_error_text(const GError *error, const char *file)
+{
+    size_t n = strlen(file);
+
+    return g_str_has_prefix(error->message, file) && g_str_has_prefix(error->message + n, ": ")
+               ? error->message + n + 2
+               : error->message;
+}
+
+char *img_create_error_text(const GError *error, const char *file)
+{
+    static const char made[] = "cannot be made: ", lock[] = "is in use";
+    const char *text = img_error_text(error, file);
+
+    if (g_str_has_prefix(text, made)) {
+        return g_strdup_printf("Could not create '%s': %s", file, text + strlen(made));
+    }
+    return g_str_has_prefix(text, lock) ? g_strdup_printf("Failed to get \"write\" lock: %s", text)
+                                        : g_strdup(text);
+}
+
+const char *img_strerror(int err)
+{
+    return g_strerror(-err);
+}
+
+char *img_unknown_format(const char *what, const char *name)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    g_autofree char *hint = NULL;
+
+    for (const BlockDriver *const *d = block_drivers; *d; d++) {
+        g_ptr_array_add(names, (void *)(*d)->name);
+    }
+    g_ptr_array_add(names, NULL);
+    hint = suggest_text(name, (const char *const *)names->pdata);
+    return g_strdup_printf("Unknown %s '%s'%s", what, name, hint);
+}
+
+/* ---- Sizes ---- */
+
+char *img_size_text(uint64_t size)
+{
+    static const char *const units[] = { "", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei" };
+    double value = (double)size;
+    unsigned i = 0;
+
+    while (value >= 1000 && i + 1 < G_N_ELEMENTS(units)) {
+        value /= 1024;
+        i++;
+    }
+    return g_strdup_printf("%0.3g %sB", value, units[i]);
+}
+
+bool img_parse_size(const char *text, const char *what, uint64_t *size)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (size_parse(text, 'b', what, size, &error) && *size <= INT64_MAX) {
+        return true;
+    }
+    if (!error || strstr(error->message, "too large")) {
+        img_error("Invalid %s specified. Must be between 0 and %" G_GINT64_FORMAT ".", what,
+                  INT64_MAX);
+    } else {
+        img_error("Invalid %s specified. You may use k, M, G, T, P or E suffixes for", what);
+        img_error("kilobytes, megabytes, gigabytes, terabytes, petabytes and exabytes.");
+    }
+    return false;
+}
+
+bool img_parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *value)
+{
+    uint64_t v;
+
+    if (!keyval_parse_uint(text, &v) || v < min || v > max) {
+        return false;
+    }
+    *value = v;
+    return true;
+}
+
+/* ---- Opening ---- */
+
+NodeDict *img_image_opts(const char *text)
+{
+    g_autoptr(KeyVals) options = keyvals_parse(text, NULL);
+    NodeDict *dict = node_dict_new();
+
+    node_dict_add_keyvals(dict, options);
+    return dict;
+}
+
+bool img_parse_cache(const char *mode, bool *direct, bool *unsafe, bool *writethrough)
+{
+    static const struct {
+        const char *name;
+        bool direct, unsafe, writethrough;
+    } modes[] = { { "none", true, false, false },      { "off", true, false, false },
+                  { "directsync", true, false, true }, { "writeback", false, false, false },
+                  { "unsafe", false, true, false },    { "writethrough", false, false, true } };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(modes); i++) {
+        if (!strcmp(mode, modes[i].name)) {
+            *direct = modes[i].direct;
+            *unsafe = modes[i].unsafe;
+            *writethrough = modes[i].writethrough;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool fail(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
+static bool fail(GError **error, const char *format, ...)
+{
+    g_autofree char *text = NULL;
+    va_list args;
+
+    va_start(args, format);
+    text = g_strdup_vprintf(format, args);
+    va_end(args);
+    g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, text);
+    return false;
+}
+
+/* "x:y" that is no path and no protocol either. */
+static bool is_foreign(const char *file)
+{
+    size_t n = strcspn(file, ":/");
+
+    return file[n] == ':' && !node_is_remote(file);
+}
+
+/* The errors that have words of qemu's own. @o is resolved. */
+static bool check_file(const NodeOptions *o, GError **error)
+{
+    const BlockDriver *driver = o->format ? block_driver_find(o->format) : NULL;
+    const char *file = o->file;
+    int fd;
+
+    if (o->format && !driver) {
+        g_autofree char *text = img_unknown_format("driver", o->format);
+
+        return fail(error, "%s", text);
+    }
+    if (node_is_remote(file)) {
+        return true;
+    }
+    if (!*file) {
+        return fail(error, "The 'file' block driver requires a file name");
+    }
+    fd = open(file, (o->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 && errno == ENOENT && is_foreign(file)) {
+        return fail(error, "Unknown protocol '%.*s'", (int)strcspn(file, ":"), file);
+    }
+    if (fd < 0 && errno != EISDIR) {
+        return fail(error, "Could not open '%s': %s", file, g_strerror(errno));
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (g_file_test(file, G_FILE_TEST_IS_DIR)) {
+        return o->readonly ? fail(error, "'file' driver requires '%s' to be a regular file", file)
+                           : fail(error, "Could not open '%s': %s", file, g_strerror(EISDIR));
+    }
+    return true;
+}
+
+static void warn_probed(const char *file)
+{
+    fprintf(stderr,
+            "WARNING: Image format was not specified for '%s' and probing guessed raw.\n"
+            "         Automatically detecting the format is dangerous for raw images, write "
+            "operations on block 0 will be restricted.\n"
+            "         Specify the 'raw' format explicitly to remove the restrictions.\n",
+            file);
+}
+
+/* It was given a format that its first bytes have nothing of. */
+static bool is_other_format(const char *file, const char *format)
+{
+    const BlockDriver *driver = format ? block_driver_find(format) : NULL;
+    uint8_t head[NODE_PROBE_BYTES];
+    FILE *f = driver && driver->probe ? fopen(file, "re") : NULL;
+    size_t n = f ? fread(head, 1, sizeof(head), f) : 0;
+
+    if (f) {
+        fclose(f);
+    }
+    return f && !driver->probe(head, n, file);
+}
+
+/* What node_open() said of @o, in qemu's words. */
+static void translate(const NodeOptions *o, const GError *said, GError **error)
+{
+    if (is_other_format(o->file, o->format)) {
+        fail(error, "Image is not in %s format", o->format);
+    } else {
+        bool locked = g_error_matches(said, G_FILE_ERROR, G_FILE_ERROR_AGAIN);
+
+        fail(error, "%s%s",
+             !locked       ? ""
+             : o->readonly ? "Failed to get shared \"write\" lock: "
+                           : "Failed to get \"write\" lock: ",
+             img_error_text(said, o->file));
+    }
+}
+
+BlockNode *img_open_image(const NodeOptions *options, GError **error)
+{
+    NodeOptions o = *options;
+    g_autoptr(NodeDict) dict = NULL;
+    g_autoptr(GError) said = NULL;
+    BlockNode *node;
+
+    if (!node_options_resolve(&o, &dict, error) || !check_file(&o, error)) {
+        return NULL;
+    }
+    node = node_open(&o, &said);
+    if (!node) {
+        translate(&o, said, error);
+    } else if (node->probed && !o.readonly && !strcmp(node->driver->name, "raw")) {
+        warn_probed(o.file);
+    }
+    return node;
+}
+
+/* ---- What the format says ---- */
+
+uint64_t img_cluster_size(BlockNode *node)
+{
+    return node->driver->cluster_size ? node->driver->cluster_size(node) : 0;
+}
+
+void img_print_details(BlockNode *node)
+{
+    g_autoptr(GPtrArray) keys = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GPtrArray) values = g_ptr_array_new_with_free_func(g_free);
+
+    if (node->driver->info) {
+        node->driver->info(node, keys, values);
+    }
+    for (unsigned i = 0; i < keys->len; i++) {
+        g_autofree char *key = g_strdelimit(g_strdup(g_ptr_array_index(keys, i)), "-_", ' ');
+
+        printf("%s    %s: %s\n", i ? "" : "Format specific information:\n", key,
+               (char *)g_ptr_array_index(values, i));
+    }
+}
