@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include "nbd/nbd-priv.h"
 
-enum { STOP_SECONDS = 5, RETRY_SECONDS = 1 };
+enum { STOP_SECONDS = 5, RETRY_SECONDS = 1, N_SIGNALS = 3 };
 
 struct NbdServer {
     const NbdServerOptions *options;
@@ -21,9 +21,8 @@ struct NbdServer {
     GMainLoop *loop;
     GPtrArray *sockets; /* of GSocket: to connect to */
     GPtrArray *sources; /* of GSource, for .sockets; empty: nobody is accepted now */
-    unsigned retry;     /* a source's id */
-    GMutex lock;        /* of what follows */
-    GCond gone;
+    unsigned retry, signals[N_SIGNALS]; /* sources' ids */
+    GMutex lock;                        /* of what follows */
     GPtrArray *sessions;
 };
 
@@ -303,12 +302,12 @@ static gboolean on_signal(gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
+static const int signals[N_SIGNALS] = { SIGTERM, SIGINT, SIGHUP };
+
 static void add_signals(NbdServer *s)
 {
-    static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(signals); i++) {
-        g_unix_signal_add(signals[i], on_signal, s);
+    for (unsigned i = 0; i < N_SIGNALS; i++) {
+        s->signals[i] = g_unix_signal_add(signals[i], on_signal, s);
     }
 }
 
@@ -331,6 +330,9 @@ int server_run(const NbdServerOptions *options, NbdImage *image, bool (*ready)(v
     stop(&s);
     if (ok && options->socket_path) {
         unlink(options->socket_path);
+    }
+    for (unsigned i = 0; i < N_SIGNALS; i++) {
+        g_source_remove(s.signals[i]);
     }
     g_ptr_array_unref(s.sockets);
     g_ptr_array_unref(s.sources);
