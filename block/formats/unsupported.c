@@ -32,4 +32,3 @@ static bool refuse(BlockNode *node, const NodeOptions *options, GError **error)
 
 UNSUPPORTED(vmdk, begins(head, n, 0, "KDMV", 4) || begins(head, n, 0, "COWD", 4) ||
                       begins(head, n, 0, "# Disk DescriptorFile", 21))
-UNSUPPORTED(parallels, begins(head, n, 0, "WithoutFreeSpace", 16))
