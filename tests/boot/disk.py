@@ -8,12 +8,15 @@ A model here knows what every read must give and what the disk must hold at the 
 say the same.
 """
 import argparse
+import contextlib
 import hashlib
 import os
 import random
 import re
+import subprocess
 import sys
 import tempfile
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "lib"), os.path.join(HERE, "..", "..", "tools")]
@@ -84,8 +87,22 @@ def make_initrd(folder, rand, disk):
     return path
 
 
-def run(seed, options, kept):
-    """@kept: the image is what the guest wrote; else it stays as it was."""
+@contextlib.contextmanager
+def served(path):
+    """The name of an export that has the file's bytes."""
+    socket = path + ".socket"
+    with subprocess.Popen([os.path.join(machine.BUILD, "menura-nbd"), "-k", socket, "-f", "raw", "--discard=unmap", path]) as server:
+        while not os.path.exists(socket) and server.poll() is None:
+            time.sleep(0.02)
+        yield "nbd:unix:" + socket
+        server.terminate()
+        assert server.wait(30) == 0, "the server failed"
+
+
+def run(seed, options, kept, place=contextlib.nullcontext):
+    """@kept: the image is what the guest wrote; else it stays as it was. @place: what the emulator opens for it."""
+    if place is served:
+        machine.needs_menura("menura-nbd")
     rand = random.Random(seed)
     before = rand.randbytes(DISK)
     disk = bytearray(before)
@@ -94,8 +111,9 @@ def run(seed, options, kept):
         with open(path, "wb") as f:
             f.write(before)
         initrd = make_initrd(folder, rand, disk)
-        with machine.start("-M", "virt", "-m", "256M", "-smp", "4", "-kernel", machine.guest("Image"), "-initrd", initrd,
-                           "-append", "console=ttyS0 quiet", *machine.disk(path, options=options), "-nographic") as console:
+        with place(path) as name, machine.start(
+                "-M", "virt", "-m", "256M", "-smp", "4", "-kernel", machine.guest("Image"), "-initrd", initrd,
+                "-append", "console=ttyS0 quiet", *machine.disk(name, options=options), "-nographic") as console:
             status = console.wait(machine.limit(180))
             text = console.text
         with open(path, "rb") as f:
@@ -119,6 +137,8 @@ def main():
         tap.case(f"integrity-{engine}-snapshot", run, args.seed, f",aio={engine},snapshot=on", False)
     for cache in ("none", "directsync"):
         tap.case(f"integrity-{cache}", run, args.seed, f",cache={cache},discard=unmap", True)
+    for name, options in (("", ",discard=unmap"), ("-io_uring", ",aio=io_uring"), ("-snapshot", ",snapshot=on")):
+        tap.case("integrity-nbd" + name, run, args.seed, options, "snapshot" not in name, served)
     sys.exit(tap.finish())
 
 
