@@ -3,7 +3,7 @@
 # Shorthands. The build itself is meson's (./configure sets it up); what is tested is listed in tests/meson.build.
 BUILD = build
 
-.PHONY: all demo check check-quick check-asan check-tsan bench format clean distclean
+.PHONY: all demo check check-quick check-asan check-tsan check-fuzz bench format clean distclean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -34,6 +34,12 @@ check-asan check-tsan: check-%:
 	@python3 tools/guests.py kernel firmware initramfs demo-disk
 	@python3 tests/run.py build-$* --suite unit --suite cli --suite diff --suite boot
 
+# Ten minutes for each target; what is found to reach new code is kept.
+check-fuzz:
+	@[ -e build-fuzz/build.ninja ] || ./configure --fuzz
+	@ninja -C build-fuzz tests/fuzz-images
+	@python3 tests/fuzz/fuzz.py build-fuzz --seconds 600 --keep
+
 bench:
 	@tools/install-deps.sh build guests bench
 	@$(MAKE) --no-print-directory all
@@ -46,4 +52,4 @@ clean:
 	@[ ! -e $(BUILD)/build.ninja ] || ninja -C $(BUILD) -t clean
 
 distclean:
-	rm -rf build build-debug build-asan build-tsan
+	rm -rf build build-debug build-asan build-tsan build-fuzz

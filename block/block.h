@@ -100,7 +100,8 @@ void block_submit(BlockBackend *blk, BlockRequest *req);
 /* Between these, requests may wait for each other, so that they cost less. They nest; the caller holds the lock all the time. */
 void block_plug(void);
 void block_unplug(void);
-/* Waits until no request of @blk is in flight (reset, unrealize); those that wait to be tried again fail. Completions are called. The caller holds the lock. */
+/* Waits until no request of @blk is in flight (reset, unrealize); those that wait to be tried again fail. Completions are called.
+ * The caller holds the lock. */
 void block_drain(BlockBackend *blk);
 /* @f(opaque) is called, under the lock, after each group of completions of @blk: the place to tell the guest once for all of
  * them. NULL: nothing is called. */
