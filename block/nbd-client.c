@@ -613,7 +613,8 @@ static int nbd_close(BlockNode *node)
 
     if (!n->dead) {
         nbd_request_put(head, &req);
-        nbd_send(n->link->stream->fd, 0, head, sizeof(head), NULL, 0);
+        nbd_send(n->link->stream->fd, g_get_monotonic_time() + G_USEC_PER_SEC, head, sizeof(head),
+                 NULL, 0);
     }
     nbd_link_free(n->link);
     g_mutex_clear(&n->edges);

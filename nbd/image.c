@@ -8,59 +8,24 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "block/options.h"
 #include "nbd/nbd-priv.h"
 
 /* ---- Opening ---- */
 
-/* "driver=qcow2,file.filename=x", "driver=raw,file.driver=nbd,file.host=...". */
-static char *file_of_opts(const char *text, char **format, GError **error)
-{
-    static const char *const keys[] = { "driver",           "filename",
-                                        "read-only",        "file.driver",
-                                        "file.filename",    "file.host",
-                                        "file.port",        "file.path",
-                                        "file.export",      "file.server.type",
-                                        "file.server.host", "file.server.port",
-                                        "file.server.path", NULL };
-    g_autoptr(KeyVals) kv = keyvals_parse(text, NULL);
-    const char *driver, *below, *name;
-
-    if (!keyvals_check(kv, "--image-opts", keys, error)) {
-        return NULL;
-    }
-    driver = keyvals_get(kv, "driver");
-    below = keyvals_get(kv, "file.driver");
-    name = keyvals_get(kv, "file.filename");
-    name = name ? name : keyvals_get(kv, "filename");
-    *format = g_strdup(g_strcmp0(driver, "file") ? driver : "raw");
-    if (!g_strcmp0(below, "nbd")) {
-        return node_remote_name(kv, "file.", error);
-    }
-    if (!name || (below && strcmp(below, "file"))) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                    "only driver=FORMAT,file.filename=FILE and file.driver=nbd are supported");
-        return NULL;
-    }
-    return g_strdup(name);
-}
-
 static BlockNode *open_node(const NbdImage *image, const NbdImageOptions *o, GError **error)
 {
-    g_autofree char *named_file = NULL, *named_format = NULL;
-    bool below_snapshot = o->snapshot || o->snapshot_name;
-    NodeOptions options = { .file = o->file,
+    g_autoptr(KeyVals) kv = o->has_opts ? keyvals_parse(o->file, NULL) : NULL;
+    g_autoptr(NodeDict) dict = o->has_opts ? node_dict_new() : NULL;
+    NodeOptions options = { .file = o->has_opts ? NULL : o->file,
                             .format = o->format,
-                            .readonly = image->readonly || below_snapshot,
+                            .readonly = image->readonly || o->snapshot || o->snapshot_name,
                             .direct = o->direct,
-                            .unsafe = o->unsafe };
+                            .unsafe = o->unsafe,
+                            .dict = dict };
 
-    if (o->has_opts) {
-        named_file = file_of_opts(o->file, &named_format, error);
-        if (!named_file) {
-            return NULL;
-        }
-        options.file = named_file;
-        options.format = named_format;
+    if (dict) {
+        node_dict_add_keyvals(dict, kv);
     }
     return node_open(&options, error);
 }
@@ -108,8 +73,8 @@ static BlockNode *open_over(BlockNode *node, GError **error)
         return NULL;
     }
     close(fd);
-    base = node_is_remote(node->name) ? g_strdup(node->name)
-                                      : g_canonicalize_filename(node->name, NULL);
+    base = g_file_test(node->name, G_FILE_TEST_EXISTS) ? g_canonicalize_filename(node->name, NULL)
+                                                       : g_strdup(node->name);
     size = g_strdup_printf("%" G_GUINT64_FORMAT, node->length);
     add_option(text, "size", size);
     add_option(text, "backing_file", base);

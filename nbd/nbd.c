@@ -15,7 +15,7 @@
 #include "util/suggest.h"
 
 static const char *program = "menura-nbd";
-static const char *pid_file;
+static char *pid_file;
 static int ready_fd = -1; /* --fork: of the parent, which waits */
 
 typedef struct Options {
@@ -344,7 +344,8 @@ static bool set_option(Options *o, int c, const char *value)
     case OPT_FORK:
         return o->fork = true;
     case OPT_PID_FILE:
-        pid_file = value;
+        g_free(pid_file);
+        pid_file = g_canonicalize_filename(value, NULL); /* --fork changes the folder */
         return true;
     default:
         return set_image_option(o, c, value);

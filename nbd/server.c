@@ -283,11 +283,10 @@ static void stop(NbdServer *s)
     unsigned timer;
 
     stop_accepting(s);
-    g_ptr_array_set_size(s->sockets, 0);
+    g_ptr_array_set_size(s->sockets, 0); /* so that accept_clients() has none */
     if (s->retry) {
         g_source_remove(s->retry);
     }
-    s->retry = 1; /* remove_session() accepts nobody */
     stop_sessions(s, false);
     timer = g_timeout_add_seconds(STOP_SECONDS, cut_off, s);
     while (count_sessions(s)) {

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "block/block.h"
+#include "block/node.h"
 #include "hw/core/device.h"
 #include "hw/core/machine.h"
 #include "hw/core/snapshot-priv.h"
@@ -141,8 +142,9 @@ static char *snapshot_folder(void)
 {
     BlockBackend *first = block_nth(0);
 
-    return first ? g_strdup_printf("%s.snapshots", block_file(first))
-                 : g_strdup("menura-snapshots");
+    return first && !node_is_remote(block_file(first))
+               ? g_strdup_printf("%s.snapshots", block_file(first))
+               : g_strdup("menura-snapshots");
 }
 
 static char *snapshot_path(const char *tag)
