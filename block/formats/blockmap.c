@@ -386,7 +386,7 @@ int blockmap_discard(BlockNode *node, uint64_t offset, uint64_t bytes)
         g_mutex_lock(&m->lock);
         err = extent_at(m, offset, bytes, false, &x);
         there = !err && x.kind == BM_DATA && x.host + x.bytes <= m->end &&
-                x.host + x.bytes <= node->file->length;
+                x.host + x.bytes <= __atomic_load_n(&node->file->length, __ATOMIC_RELAXED);
         g_mutex_unlock(&m->lock);
         if (there) {
             err = node_discard(node->file, x.host, x.bytes);

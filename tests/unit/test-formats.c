@@ -8,6 +8,7 @@
 #include <glib.h>
 #include <glib/gstdio.h>
 #include <string.h>
+#include <unistd.h>
 #include "block/formats/formats.h"
 #include "cuts.h"
 #include "images.h"
@@ -108,6 +109,19 @@ static void check_status(Run *r, uint64_t offset, uint64_t bytes)
     }
 }
 
+/* What may be read past the driver is there. */
+static void check_direct(Run *r, uint64_t offset, uint64_t bytes)
+{
+    uint64_t at;
+    int fd;
+
+    if (r->node->driver->direct &&
+        r->node->driver->direct(r->node, offset, bytes, g_test_rand_bit(), &fd, &at)) {
+        g_assert_cmpint(pread(fd, r->buf, bytes, (off_t)at), ==, (ssize_t)bytes);
+        g_assert_cmpmem(r->buf, bytes, r->model + offset, bytes);
+    }
+}
+
 static void reopen(Run *r)
 {
     g_assert_cmpint(node_close(r->node), ==, 0);
@@ -119,7 +133,7 @@ static void random_step(Run *r)
     uint64_t offset, bytes;
 
     random_range(r, &offset, &bytes);
-    switch (g_test_rand_int_range(0, 16)) {
+    switch (g_test_rand_int_range(0, 17)) {
     case 0 ... 3:
         image_assert_reads(r->node, r->model, offset, bytes);
         break;
@@ -136,9 +150,12 @@ static void random_step(Run *r)
         check_status(r, offset, bytes);
         break;
     case 14:
-        g_assert_cmpint(node_flush(r->node), ==, 0);
+        check_direct(r, offset, bytes);
         break;
     case 15:
+        g_assert_cmpint(node_flush(r->node), ==, 0);
+        break;
+    case 16:
         reopen(r);
         break;
     }
@@ -262,6 +279,69 @@ static void test_cuts(gconstpointer data)
     g_test_message("%u cuts", cuts.checked);
     g_free(cuts.flushed);
     g_free(cuts.touched);
+}
+
+/* ---- A disk that fails ---- */
+
+static struct {
+    BlockDriver driver;
+    const BlockDriver *below;
+} failing;
+
+static bool fails(void)
+{
+    return g_test_rand_int_range(0, 6) == 0;
+}
+
+static int failing_write(BlockNode *node, uint64_t offset, uint64_t bytes, IovCursor *c)
+{
+    return fails() ? -ENOSPC : failing.below->write(node, offset, bytes, c);
+}
+
+static int failing_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes, bool unmap)
+{
+    return fails() ? -ENOSPC : failing.below->write_zeroes(node, offset, bytes, unmap);
+}
+
+static int failing_flush(BlockNode *node)
+{
+    return fails() ? -EIO : failing.below->flush(node);
+}
+
+/* A write that fails may have happened or not, sector by sector; nothing else changes, and the next one may succeed. */
+static void test_errors(gconstpointer data)
+{
+    Run r = { .kind = data };
+    const BlockDriver *below;
+
+    make_image(&r);
+    failing.below = below = r.node->file->driver;
+    failing.driver = *below;
+    failing.driver.write = failing_write;
+    failing.driver.write_zeroes = failing_zeroes;
+    failing.driver.flush = failing_flush;
+    for (unsigned i = 0; i < 150; i++) {
+        uint64_t offset, bytes;
+        int err;
+
+        random_range(&r, &offset, &bytes);
+        image_fill(r.buf, bytes, i);
+        r.node->file->driver = &failing.driver;
+        err = i % 5 ? node_pwrite(r.node, offset, r.buf, bytes) : node_flush(r.node);
+        r.node->file->driver = below;
+        if (i % 5 && err) {
+            g_assert_cmpint(node_pread(r.node, offset, r.model + offset, bytes), ==, 0);
+        } else if (i % 5) {
+            memcpy(r.model + offset, r.buf, bytes);
+        }
+    }
+    image_assert_reads(r.node, r.model, 0, r.kind->length);
+    g_assert_cmpint(node_flush(r.node), ==, 0);
+    image_assert_clean(r.node, true);
+    reopen(&r);
+    image_assert_reads(r.node, r.model, 0, r.kind->length);
+    image_assert_clean(r.node, true);
+    free_run(&r);
 }
 
 /* ---- Threads ---- */
@@ -542,6 +622,45 @@ static void test_short(void)
     }
 }
 
+/* ---- Large disks ---- */
+
+enum { SPOTS = 2200 };
+
+/* More of the table is needed than is kept in memory. */
+static void test_large(gconstpointer data)
+{
+    const char *format = data;
+    uint64_t length = !strcmp(format, "vpc")   ? 2040ull << 30
+                      : !strcmp(format, "qed") ? 1ull << 40
+                                               : 3ull << 40;
+    uint64_t step = length / SPOTS;
+    g_autofree char *options = g_strdup_printf("size=%" G_GUINT64_FORMAT, length);
+    BlockNode *node;
+    NodeStatus st;
+
+    image_create(block_driver_find(format), image, options);
+    node = image_open(format, image, false);
+    step -= step % 512;
+    for (uint64_t i = 0; i < SPOTS; i++) {
+        g_assert_cmpint(node_pwrite(node, i * step, &i, sizeof(i)), ==, 0);
+    }
+    for (unsigned round = 0; round < 2; round++) {
+        for (uint64_t i = 0; i < SPOTS; i++) {
+            uint64_t got[2];
+
+            g_assert_cmpint(node_pread(node, i * step, got, sizeof(got)), ==, 0);
+            g_assert_cmpuint(got[0], ==, i);
+            g_assert_cmpuint(got[1], ==, 0);
+            g_assert_cmpint(node_status(node, i * step + step / 2, step / 4, &st), ==, 0);
+            g_assert_true(st.flags & NODE_ZERO);
+        }
+        image_assert_clean(node, false);
+        g_assert_cmpint(node_close(node), ==, 0);
+        node = image_open(format, image, false);
+    }
+    g_assert_cmpint(node_close(node), ==, 0);
+}
+
 /* ---- What one format alone has ---- */
 
 static void peek(uint64_t offset, void *bytes, uint64_t n)
@@ -686,6 +805,33 @@ static void test_qed_dirty(void)
     g_assert_cmpuint(features | autoclear, ==, 0);
 }
 
+/* Two L1 entries with one table: each gets its own. */
+static void test_qed_tables(void)
+{
+    NodeCheck check = { .report = g_string_new(NULL) };
+    uint8_t buf[4096], got[4096], zeroes[4096] = { 0 };
+    uint64_t l2;
+    BlockNode *node;
+
+    image_create(&block_qed_driver, image, "size=8M,cluster_size=4k,table_size=1");
+    node = image_open("qed", image, false);
+    image_fill(buf, sizeof(buf), 3);
+    g_assert_cmpint(node_pwrite(node, 0, buf, sizeof(buf)), ==, 0);
+    g_assert_cmpint(node_close(node), ==, 0);
+    peek(4096, &l2, 8);
+    poke("qed", 4096 + 8, &l2, 8);
+    node = image_open("qed", image, false);
+    g_assert_true(node->driver->check(node, &check, NULL));
+    g_assert_cmpuint(check.corruptions, ==, 2); /* the table, and the block in it */
+    image_mend(node, true);
+    g_assert_cmpint(node_pread(node, 2 << 20, got, 4096), ==, 0);
+    g_assert_cmpmem(got, 4096, buf, 4096);
+    g_assert_cmpint(node_pwrite(node, 2 << 20, zeroes, 4096), ==, 0);
+    image_assert_reads(node, buf, 0, 4096);
+    g_assert_cmpint(node_close(node), ==, 0);
+    g_string_free(check.report, TRUE);
+}
+
 /* Over a longer image, and other images behind it. */
 static void test_qed_sizes(void)
 {
@@ -751,8 +897,10 @@ int main(int argc, char **argv)
         GTestDataFunc test;
     } tests[] = { { "model", test_model },
                   { "cuts", test_cuts },
+                  { "errors", test_errors },
                   { "threads", test_threads },
                   { "damage", test_damage } };
+    static const char *const large[] = { "vdi", "qed", "vpc", "parallels" };
     char seed[] = "--seed=R02S00000001000000020000000300000004";
     char *seeded[] = { argv[0], seed, NULL };
     int status;
@@ -781,6 +929,12 @@ int main(int argc, char **argv)
     g_test_add_func("/formats/parallels/kinds", test_parallels_kinds);
     g_test_add_func("/formats/qed/dirty", test_qed_dirty);
     g_test_add_func("/formats/qed/sizes", test_qed_sizes);
+    g_test_add_func("/formats/qed/tables", test_qed_tables);
+    for (unsigned i = 0; i < G_N_ELEMENTS(large); i++) {
+        g_autofree char *path = g_strdup_printf("/formats/large/%s", large[i]);
+
+        g_test_add_data_func(path, large[i], test_large);
+    }
     status = g_test_run();
     g_unlink(image);
     g_unlink(base);
