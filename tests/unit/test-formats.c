@@ -832,6 +832,48 @@ static void test_qed_tables(void)
     g_string_free(check.report, TRUE);
 }
 
+/* Cut at any time, the image has its old or its new length, name of the image behind it, and contents. */
+static void assert_qed_either(void)
+{
+    BlockNode *node;
+    uint8_t byte;
+
+    cuts_leave(copy);
+    node = image_open("qed", copy, true);
+    g_assert_true(node->length == 1 << 20 || node->length == 4 << 20);
+    g_assert_true(!node->backing_name || !strcmp(node->backing_name, base) ||
+                  !strcmp(node->backing_name, "base"));
+    image_assert_clean(node, true);
+    g_assert_cmpint(node_pread(node, 8192, &byte, 1), ==, 0);
+    g_assert_true(byte == 0x77 || byte == (node->backing_name ? 0x11 : 0));
+    g_assert_cmpint(node_close(node), ==, 0);
+}
+
+static void test_qed_cuts(void)
+{
+    g_autofree char *options = g_strdup_printf(
+        "size=1M,cluster_size=4k,table_size=1,backing_fmt=raw,backing_file=%s", base);
+    g_autofree char *bytes = g_malloc(2 << 20);
+    uint8_t buf[65536];
+    BlockNode *node;
+
+    memset(bytes, 0x11, 2 << 20);
+    memset(buf, 0x77, sizeof(buf));
+    g_assert_true(g_file_set_contents(base, bytes, 2 << 20, NULL));
+    image_create(&block_qed_driver, image, options);
+    node = image_open("qed", image, false);
+    g_assert_cmpint(node_pwrite(node, 0, buf, sizeof(buf)), ==, 0);
+    cuts_begin(node, image, 1, assert_qed_either);
+    for (unsigned i = 0; i < 3; i++) {
+        g_assert_true(node->driver->set_backing(node, i % 2 ? "base" : base, "raw", NULL));
+    }
+    g_assert_true(node_truncate(node, 4 << 20, false, NODE_PREALLOC_OFF, NULL));
+    g_assert_cmpint(node->driver->make_empty(node), ==, 0);
+    g_assert_true(node->driver->set_backing(node, NULL, NULL, NULL));
+    g_assert_cmpint(node_close(node), ==, 0);
+    cuts_end();
+}
+
 /* Over a longer image, and other images behind it. */
 static void test_qed_sizes(void)
 {
@@ -930,6 +972,7 @@ int main(int argc, char **argv)
     g_test_add_func("/formats/qed/dirty", test_qed_dirty);
     g_test_add_func("/formats/qed/sizes", test_qed_sizes);
     g_test_add_func("/formats/qed/tables", test_qed_tables);
+    g_test_add_func("/formats/qed/changes", test_qed_cuts);
     for (unsigned i = 0; i < G_N_ELEMENTS(large); i++) {
         g_autofree char *path = g_strdup_printf("/formats/large/%s", large[i]);
 
