@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -332,67 +333,54 @@ bool snapshot_writer_finish(SnapshotWriter *w, GError **error)
 
 /* ---- Reading ---- */
 
+typedef struct Place { /* of a chunk */
+    Chunk chunk;
+    uint64_t at; /* of its packed data in the file */
+} Place;
+
 struct SnapshotReader {
     char *path;
-    uint8_t *map;
-    size_t size, at; /* at: the first chunk */
+    int fd;
+    uint64_t size, at; /* at: the first chunk */
+    GArray *chunks;    /* of Place */
 };
 
 void snapshot_reader_free(SnapshotReader *r)
 {
-    g_free(r->map);
+    if (r->fd >= 0) {
+        close(r->fd);
+    }
+    g_array_unref(r->chunks);
     g_free(r->path);
     g_free(r);
 }
 
-/* The chunk at *@at, which moves on behind it. False: it is not whole, or not what was written. */
-static bool next_chunk(const SnapshotReader *r, size_t *at, Chunk *chunk, const uint8_t **packed)
+/* False: the file ends before, or the host fails. */
+static bool read_at(const SnapshotReader *r, uint64_t at, void *to, size_t n)
 {
-    Cursor c = { r->map + *at, r->size - *at };
-    Chunk le;
+    while (n) {
+        ssize_t got = pread(r->fd, to, n, (off_t)at);
 
-    if (!take(&c, &le, sizeof(le))) {
-        return false;
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got <= 0) {
+            return false;
+        }
+        to = (char *)to + got;
+        at += (uint64_t)got;
+        n -= (size_t)got;
     }
-    *chunk = chunk_le(le); /* there and back are the same */
-    if (chunk->packed > c.left ||
-        (chunk->area != AREA_END && (!chunk->bytes || chunk->bytes > SNAPSHOT_CHUNK))) {
-        return false;
-    }
-    *packed = c.p;
-    *at += sizeof(le) + chunk->packed;
     return true;
 }
 
-static bool verify_chunks(const SnapshotReader *r)
+static bool read_head(SnapshotReader *r, GPtrArray *sections, GError **error)
 {
-    size_t at = r->at;
-    uint64_t n = 0;
-
-    for (;; n++) {
-        const uint8_t *packed;
-        Chunk chunk;
-
-        if (!next_chunk(r, &at, &chunk, &packed)) {
-            return false;
-        }
-        if (chunk.area == AREA_END) {
-            return chunk.offset == n && at == r->size;
-        }
-        if (crc_of(packed, chunk.packed) != chunk.crc ||
-            ZSTD_getFrameContentSize(packed, chunk.packed) != chunk.bytes) {
-            return false;
-        }
-    }
-}
-
-static bool verify(SnapshotReader *r, GPtrArray *sections, GError **error)
-{
-    Cursor c = { r->map, r->size };
+    g_autofree uint8_t *body = NULL;
     Head head;
     uint64_t length;
 
-    if (!take(&c, &head, sizeof(head)) || memcmp(head.magic, MAGIC, sizeof(head.magic)) != 0) {
+    if (!read_at(r, 0, &head, sizeof(head)) || memcmp(head.magic, MAGIC, sizeof(head.magic)) != 0) {
         return fail(error, r->path, "is no snapshot of Menura's");
     }
     if (GUINT32_FROM_LE(head.version) != VERSION) {
@@ -400,73 +388,137 @@ static bool verify(SnapshotReader *r, GPtrArray *sections, GError **error)
                     GUINT32_FROM_LE(head.version), VERSION);
     }
     length = GUINT64_FROM_LE(head.length);
-    if (length > c.left || length > MAX_HEAD ||
-        crc_of(c.p, (size_t)length) != GUINT32_FROM_LE(head.crc) ||
-        !unpack_sections((Cursor){ c.p, (size_t)length }, sections)) {
+    if (length <= MIN(r->size, MAX_HEAD)) {
+        body = g_malloc(length + 1);
+    }
+    if (!body || !read_at(r, sizeof(head), body, (size_t)length) ||
+        crc_of(body, (size_t)length) != GUINT32_FROM_LE(head.crc) ||
+        !unpack_sections((Cursor){ body, (size_t)length }, sections)) {
         return fail(error, r->path, "is damaged (its head)");
     }
-    r->at = sizeof(head) + (size_t)length;
-    return verify_chunks(r) || fail(error, r->path, "is damaged or not whole");
+    r->at = sizeof(head) + length;
+    return true;
 }
 
-SnapshotReader *snapshot_reader_new(const char *path, GPtrArray *sections, GError **error)
+/* Finds the chunks. False: the file is not whole. */
+static bool list_chunks(SnapshotReader *r)
 {
-    SnapshotReader *r = g_new0(SnapshotReader, 1);
+    uint64_t at = r->at;
 
-    r->path = g_strdup(path);
-    if (!g_file_get_contents(path, (char **)&r->map, &r->size, error) ||
-        !verify(r, sections, error)) {
-        snapshot_reader_free(r);
-        return NULL;
+    for (;;) {
+        Place place;
+        Chunk le;
+
+        if (!read_at(r, at, &le, sizeof(le))) {
+            return false;
+        }
+        place = (Place){ chunk_le(le), at + sizeof(le) }; /* there and back are the same */
+        at = place.at + place.chunk.packed;
+        if (place.chunk.area == AREA_END) {
+            return place.chunk.offset == r->chunks->len && at == r->size;
+        }
+        if (!place.chunk.bytes || place.chunk.bytes > SNAPSHOT_CHUNK ||
+            place.chunk.packed > PACKED_MAX || at > r->size) {
+            return false;
+        }
+        g_array_append_val(r->chunks, place);
     }
-    return r;
 }
 
 typedef struct ReadJobs {
     const SnapshotReader *r;
-    SnapshotPlace *place;
+    SnapshotPlace *place; /* NULL: the chunks are only verified */
     SnapshotPlaced *placed;
     void *opaque;
     int failed; /* atomic */
 } ReadJobs;
 
-typedef struct ReadJob {
-    Chunk chunk;
-    const uint8_t *packed;
-} ReadJob;
-
-static void decompress_job(gpointer data, gpointer opaque)
+static bool read_chunk(const ReadJobs *jobs, const Place *p)
 {
-    g_autofree ReadJob *job = data;
-    ReadJobs *jobs = opaque;
-    const Chunk *c = &job->chunk;
-    void *to = jobs->place(jobs->opaque, c->area, c->offset, c->bytes);
+    const Chunk *c = &p->chunk;
+    g_autofree uint8_t *packed = g_malloc(c->packed + 1);
+    void *to;
 
-    if (!to || ZSTD_decompress(to, c->bytes, job->packed, c->packed) != c->bytes ||
-        !jobs->placed(jobs->opaque, c->area, c->offset, to, c->bytes)) {
+    if (!read_at(jobs->r, p->at, packed, c->packed) || crc_of(packed, c->packed) != c->crc) {
+        return false;
+    }
+    if (!jobs->place) {
+        return ZSTD_getFrameContentSize(packed, c->packed) == c->bytes;
+    }
+    to = jobs->place(jobs->opaque, c->area, c->offset, c->bytes);
+    return to && ZSTD_decompress(to, c->bytes, packed, c->packed) == c->bytes &&
+           jobs->placed(jobs->opaque, c->area, c->offset, to, c->bytes);
+}
+
+static void read_job(gpointer data, gpointer opaque)
+{
+    ReadJobs *jobs = opaque;
+
+    if (!read_chunk(jobs, data)) {
         g_atomic_int_set(&jobs->failed, 1);
     }
+}
+
+/* All chunks, by all the host's CPUs. */
+static bool read_chunks(ReadJobs *jobs)
+{
+    const GArray *chunks = jobs->r->chunks;
+    GThreadPool *pool = g_thread_pool_new(read_job, jobs, (int)g_get_num_processors(), FALSE, NULL);
+
+    for (unsigned i = 0; i < chunks->len; i++) {
+        g_thread_pool_push(pool, &g_array_index(chunks, Place, i), NULL);
+    }
+    g_thread_pool_free(pool, FALSE, TRUE);
+    return !g_atomic_int_get(&jobs->failed);
+}
+
+static SnapshotReader *open_reader(const char *path, GPtrArray *sections, GError **error)
+{
+    SnapshotReader *r = g_new0(SnapshotReader, 1);
+    struct stat st;
+
+    r->path = g_strdup(path);
+    r->chunks = g_array_new(FALSE, FALSE, sizeof(Place));
+    r->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (r->fd < 0 || fstat(r->fd, &st) < 0) {
+        fail(error, path, "%s", g_strerror(errno));
+    } else {
+        r->size = (uint64_t)st.st_size;
+        if (read_head(r, sections, error)) {
+            return r;
+        }
+    }
+    snapshot_reader_free(r);
+    return NULL;
+}
+
+SnapshotReader *snapshot_reader_new(const char *path, GPtrArray *sections, GError **error)
+{
+    SnapshotReader *r = open_reader(path, sections, error);
+    ReadJobs jobs = { .r = r };
+
+    if (r && (!list_chunks(r) || !read_chunks(&jobs))) {
+        fail(error, path, "is damaged or not whole");
+        g_clear_pointer(&r, snapshot_reader_free);
+    }
+    return r;
+}
+
+bool snapshot_sections_read(const char *path, GPtrArray *sections, GError **error)
+{
+    SnapshotReader *r = open_reader(path, sections, error);
+    bool ok = r;
+
+    g_clear_pointer(&r, snapshot_reader_free);
+    return ok;
 }
 
 bool snapshot_reader_run(SnapshotReader *r, SnapshotPlace *place, SnapshotPlaced *placed,
                          void *opaque, GError **error)
 {
     ReadJobs jobs = { r, place, placed, opaque, 0 };
-    GThreadPool *pool =
-        g_thread_pool_new(decompress_job, &jobs, (int)g_get_num_processors(), FALSE, NULL);
-    size_t at = r->at;
-    bool ok;
+    bool ok = read_chunks(&jobs) || fail(error, r->path, "cannot be loaded");
 
-    for (;;) {
-        ReadJob job;
-
-        if (!next_chunk(r, &at, &job.chunk, &job.packed) || job.chunk.area == AREA_END) {
-            break;
-        }
-        g_thread_pool_push(pool, g_memdup2(&job, sizeof(job)), NULL);
-    }
-    g_thread_pool_free(pool, FALSE, TRUE);
-    ok = !g_atomic_int_get(&jobs.failed) || fail(error, r->path, "cannot be loaded");
     snapshot_reader_free(r);
     return ok;
 }

@@ -44,6 +44,8 @@ void snapshot_writer_abandon(SnapshotWriter *w);
 
 typedef struct SnapshotReader SnapshotReader;
 
+/* Adds only what the head has, which is verified, to @sections. */
+bool snapshot_sections_read(const char *path, GPtrArray *sections, GError **error);
 /* Everything is verified; @sections are filled. */
 SnapshotReader *snapshot_reader_new(const char *path, GPtrArray *sections, GError **error);
 /* Where the chunk at @offset of @area goes: @bytes at the address returned; NULL: it does not exist, an error. */

@@ -245,9 +245,10 @@ static bool delete_internal(const GPtrArray *sections, GError **error)
 static GPtrArray *sections_of(const char *path)
 {
     GPtrArray *sections = g_ptr_array_new_with_free_func(snapshot_section_free);
-    SnapshotReader *r = snapshot_reader_new(path, sections, NULL);
 
-    g_clear_pointer(&r, snapshot_reader_free);
+    if (!snapshot_sections_read(path, sections, NULL)) {
+        g_ptr_array_set_size(sections, 0);
+    }
     return sections;
 }
 
