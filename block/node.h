@@ -105,6 +105,7 @@ enum {
 typedef struct NodeStatus {
     uint64_t bytes; /* from the offset on it is all alike: at least 1, at most what was asked for */
     uint64_t map;
+    const char *file; /* that .map is of, as long as the node is open; NULL: the image's own */
     unsigned flags;
 } NodeStatus;
 
@@ -168,8 +169,11 @@ struct BlockDriver {
     bool (*truncate)(BlockNode *node, uint64_t length, NodePrealloc prealloc, GError **error);
     bool (*create)(const char *file, const KeyVals *options, GError **error);
     const NodeOptionInfo *create_options; /* up to a NULL name */
-    /* What "info" says beyond the sizes: "key: value" lines for people, and for machines the members of format-specific.data. */
+    /* What "info" says beyond the sizes: "key: value" lines for people, and for machines the members of format-specific.data.
+     * Keys "LIST/INDEX/KEY", which stand together, are of the objects of a list. */
     void (*info)(BlockNode *node, GPtrArray *keys, GPtrArray *values);
+    /* NULL or: appends the names of the files that it consists of beside its own. */
+    void (*files)(BlockNode *node, GPtrArray *names);
     bool (*check)(BlockNode *node, NodeCheck *check, GError **error);
     /* Internal snapshots, by id or name. The list is of NodeSnapshot. */
     GPtrArray *(*snapshots)(BlockNode *node);
@@ -183,6 +187,8 @@ struct BlockDriver {
     /* Other names for the image behind it, in the image's header. NULL @file: none. */
     bool (*set_backing)(BlockNode *node, const char *file, const char *format, GError **error);
     uint64_t (*cluster_size)(BlockNode *node);
+    /* NULL or: it takes whole clusters only, each once, as node_write_compressed() writes them. */
+    bool (*only_compressed)(BlockNode *node);
     /* The state of a machine, kept beside the disk's contents: where it begins, its bytes by offsets from there. */
     uint64_t (*vm_state_offset)(BlockNode *node);
     int (*vm_state_read)(BlockNode *node, uint64_t offset, uint64_t bytes, IovCursor *c);

@@ -567,6 +567,8 @@ static bool convert(Convert *c)
     img_catch_signals();
     ok = open_target(c);
     if (ok) {
+        c->compressed |=
+            c->target->driver->only_compressed && c->target->driver->only_compressed(c->target);
         c->cluster = img_cluster_size(c->target) ?: (c->compressed ? 65536 : SPARSE);
         c->cluster = c->compressed ? c->cluster : CLAMP(c->cluster, SPARSE, MAX_CLUSTER);
         c->piece = MAX(PIECE, c->cluster);

@@ -22,6 +22,7 @@ int img_extent(BlockNode *top, const BlockNode *base, uint64_t offset, uint64_t 
         if (status.flags & NODE_ALLOCATED) {
             extent->flags = status.flags;
             extent->map = status.map;
+            extent->file = status.file;
             return 0;
         }
         if (!below || offset >= below->length) {

@@ -104,7 +104,8 @@ typedef struct ImgExtent {
     uint64_t bytes, map;
     unsigned
         flags; /* as NodeStatus.flags; nothing allocated: NODE_ZERO alone; 0: it is for @base to say */
-    BlockNode *node; /* that decides; the last one asked if none does */
+    const char *file; /* as NodeStatus.file */
+    BlockNode *node;  /* that decides; the last one asked if none does */
     int depth;
 } ImgExtent;
 

@@ -27,15 +27,23 @@ static char *key_text(const char *key)
     return g_strdelimit(g_strdup(key), " _", '-');
 }
 
-/* False: not known. */
-static bool disk_size(const BlockNode *node, uint64_t *size)
+/* Of all its files. False: not known. */
+static bool disk_size(BlockNode *node, uint64_t *size)
 {
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
     struct stat st;
 
-    if (stat(node->name, &st) < 0) {
-        return false;
+    g_ptr_array_add(names, g_strdup(node->name));
+    if (node->driver->files) {
+        node->driver->files(node, names);
     }
-    *size = (uint64_t)st.st_blocks * 512;
+    *size = 0;
+    for (unsigned i = 0; i < names->len; i++) {
+        if (stat(g_ptr_array_index(names, i), &st) < 0) {
+            return false;
+        }
+        *size += (uint64_t)st.st_blocks * 512;
+    }
     return true;
 }
 
@@ -93,8 +101,30 @@ static void add_snapshots(ImgJson *json, BlockNode *node)
     json_close(json, ']');
 }
 
+/* "LIST/INDEX/NAME" are members of a list's objects, all of which stand together. @before: the words of the key before it, or NULL. */
+static void add_detail(ImgJson *json, char **words, char **before, const char *value)
+{
+    bool in_list = before && before[1], same = in_list && words[1] && !strcmp(words[0], before[0]);
+    bool same_object = same && !strcmp(words[1], before[1]);
+
+    if (in_list && !same_object) {
+        json_close(json, '}');
+    }
+    if (in_list && !same) {
+        json_close(json, ']');
+    }
+    if (words[1] && !same) {
+        json_open(json, words[0], '[');
+    }
+    if (words[1] && !same_object) {
+        json_open(json, NULL, '{');
+    }
+    json_guess(json, words[1] ? words[2] : words[0], value);
+}
+
 static void add_details(ImgJson *json, BlockNode *node)
 {
+    g_auto(GStrv) before = NULL;
     Details d = {};
 
     get_details(node, &d);
@@ -104,8 +134,15 @@ static void add_details(ImgJson *json, BlockNode *node)
         json_open(json, "data", '{');
         for (unsigned i = 0; i < d.keys->len; i++) {
             g_autofree char *key = key_text(g_ptr_array_index(d.keys, i));
+            char **words = g_strsplit(key, "/", 3);
 
-            json_guess(json, key, g_ptr_array_index(d.values, i));
+            add_detail(json, words, before, g_ptr_array_index(d.values, i));
+            g_strfreev(before);
+            before = words;
+        }
+        if (before[1]) {
+            json_close(json, '}');
+            json_close(json, ']');
         }
         json_close(json, '}');
         json_close(json, '}');

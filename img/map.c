@@ -15,7 +15,7 @@ typedef struct Stretch {
 static bool continues(const Stretch *s, uint64_t offset, const ImgExtent *e)
 {
     return s->bytes && s->start + s->bytes == offset && s->e.flags == e->flags &&
-           s->e.depth == e->depth && s->e.node == e->node &&
+           s->e.depth == e->depth && s->e.node == e->node && s->e.file == e->file &&
            (!(e->flags & NODE_MAPPED) || s->e.map + s->bytes == e->map);
 }
 
@@ -30,7 +30,7 @@ static bool print_human(const Stretch *s)
         return false;
     }
     printf("%#-16" PRIx64 "%#-16" PRIx64 "%#-16" PRIx64 "%s\n", s->start, s->bytes, s->e.map,
-           s->e.node->name);
+           s->e.file ?: s->e.node->name);
     return true;
 }
 

@@ -292,6 +292,26 @@ uint64_t img_cluster_size(BlockNode *node)
     return node->driver->cluster_size ? node->driver->cluster_size(node) : 0;
 }
 
+/* "NAME", or "LIST/INDEX/NAME"; @last: the one before it, or NULL. */
+static void print_detail(const char *key, const char *last, const char *value)
+{
+    g_autofree char *text = g_strdelimit(g_strdup(key), "-_", ' ');
+    g_auto(GStrv) words = g_strsplit(text, "/", 3), before = g_strsplit(last ?: "", "/", 3);
+    bool same_list = words[1] && before[0] && before[1] && !strcmp(words[0], before[0]);
+
+    if (!words[1]) {
+        printf("    %s: %s\n", text, value);
+        return;
+    }
+    if (!same_list) {
+        printf("    %s:\n", words[0]);
+    }
+    if (!same_list || strcmp(words[1], before[1]) != 0) {
+        printf("        [%s]:\n", words[1]);
+    }
+    printf("            %s: %s\n", words[2], value);
+}
+
 void img_print_details(BlockNode *node)
 {
     g_autoptr(GPtrArray) keys = g_ptr_array_new_with_free_func(g_free);
@@ -300,10 +320,11 @@ void img_print_details(BlockNode *node)
     if (node->driver->info) {
         node->driver->info(node, keys, values);
     }
+    if (keys->len) {
+        printf("Format specific information:\n");
+    }
     for (unsigned i = 0; i < keys->len; i++) {
-        g_autofree char *key = g_strdelimit(g_strdup(g_ptr_array_index(keys, i)), "-_", ' ');
-
-        printf("%s    %s: %s\n", i ? "" : "Format specific information:\n", key,
-               (char *)g_ptr_array_index(values, i));
+        print_detail(g_ptr_array_index(keys, i), i ? g_ptr_array_index(keys, i - 1) : NULL,
+                     g_ptr_array_index(values, i));
     }
 }

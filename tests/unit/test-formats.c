@@ -930,6 +930,8 @@ static const Kind kinds[] = {
     { "vdi-static", "vdi", ",static=on", 5 << 20, false, 1024 },
     { "vhdx", "vhdx", ",block_size=1M", 8 << 20, false, 1024 },
     { "vhdx-fixed", "vhdx", ",subformat=fixed,block_size=2M", (5 << 20) + 512, false, 1024 },
+    { "vmdk", "vmdk", "", 8 << 20, false, 65536 },
+    { "vmdk-zeroed", "vmdk", ",zeroed_grain=on", (35 << 20) + 512, false, 65536 },
 };
 
 int main(int argc, char **argv)
