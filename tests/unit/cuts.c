@@ -97,6 +97,16 @@ static int logged_flush(BlockNode *node)
     return 0;
 }
 
+/* What is cut off is gone at once, whatever of the writes before it is not there yet. */
+static bool logged_truncate(BlockNode *node, uint64_t length, NodePrealloc prealloc, GError **error)
+{
+    maybe_cut();
+    if (length < cuts.durable->len) {
+        g_byte_array_set_size(cuts.durable, (guint)length);
+    }
+    return cuts.below->truncate(node, length, prealloc, error);
+}
+
 void cuts_begin(BlockNode *node, const char *image, unsigned every, void (*look)(void))
 {
     g_autofree char *data = NULL;
@@ -116,6 +126,7 @@ void cuts_begin(BlockNode *node, const char *image, unsigned every, void (*look)
     cuts.driver.write = logged_write;
     cuts.driver.write_zeroes = logged_zeroes;
     cuts.driver.flush = logged_flush;
+    cuts.driver.truncate = logged_truncate;
     node->file->driver = &cuts.driver;
 }
 

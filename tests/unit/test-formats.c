@@ -338,6 +338,7 @@ static void test_errors(gconstpointer data)
     image_assert_reads(r.node, r.model, 0, r.kind->length);
     g_assert_cmpint(node_flush(r.node), ==, 0);
     image_assert_clean(r.node, true);
+    g_assert_cmpint(node_pwrite(r.node, 0, r.model, r.kind->length), ==, 0); /* there is room */
     reopen(&r);
     image_assert_reads(r.node, r.model, 0, r.kind->length);
     image_assert_clean(r.node, true);
@@ -671,6 +672,47 @@ static void peek(uint64_t offset, void *bytes, uint64_t n)
     g_assert_cmpint(node_close(file), ==, 0);
 }
 
+static const char *vdi_data;
+
+/* No entry names a place that the header does not count, and all blocks are there. */
+static void assert_vdi_whole(void)
+{
+    BlockNode *node;
+
+    cuts_leave(copy);
+    node = image_open("vdi", copy, true);
+    image_assert_clean(node, true);
+    image_assert_reads(node, (const uint8_t *)vdi_data, 0, 6 << 20);
+    g_assert_cmpint(node_close(node), ==, 0);
+}
+
+/* Places between others that nobody uses, as a power failure may leave them: the last blocks are moved there. */
+static void test_vdi_gaps(void)
+{
+    g_autofree char *data = g_malloc0(6 << 20);
+    uint32_t nowhere = UINT32_MAX, n;
+    BlockNode *node;
+
+    image_create(&block_vdi_driver, image, "size=6M");
+    node = image_open("vdi", image, false);
+    image_fill((uint8_t *)data, 6 << 20, 4);
+    g_assert_cmpint(node_pwrite(node, 0, data, 6 << 20), ==, 0);
+    g_assert_cmpint(node_close(node), ==, 0);
+    for (unsigned i = 1; i < 4; i += 2) {
+        poke("vdi", 512 + i * 4, &nowhere, 4);
+        memset(data + (i << 20), 0, 1 << 20);
+    }
+    vdi_data = data;
+    node = image_open("vdi", image, false);
+    cuts_begin(node, image, 1, assert_vdi_whole);
+    image_mend(node, false);
+    image_assert_reads(node, (uint8_t *)data, 0, 6 << 20);
+    g_assert_cmpint(node_close(node), ==, 0);
+    cuts_end();
+    peek(388, &n, 4);
+    g_assert_cmpuint(GUINT32_FROM_LE(n), ==, 4);
+}
+
 /* Of a fixed image the footer behind the disk counts, whatever the guest writes; and all of the disk must be there. */
 static void test_vpc_fixed(void)
 {
@@ -708,6 +750,8 @@ static void test_vpc_marks(void)
     image_fill(buf, sizeof(buf), 1);
     g_assert_cmpint(node_pwrite(node, 0, buf, 512), ==, 0);
     g_assert_cmpint(node_close(node), ==, 0);
+    peek(2560 + (2 << 20), marks, 512);
+    g_assert_cmpmem(marks, 8, "conectix", 8); /* the footer is behind the block */
     peek(2048, marks, 512);
     g_assert_cmpuint(marks[0] & marks[511], ==, 0xff);
     memset(marks, 0, 512);
@@ -742,7 +786,11 @@ static void test_parallels_kinds(void)
     node = image_open("parallels", image, false);
     g_assert_cmpint(node_pwrite(node, 0, buf, 8192), ==, 0);
     g_assert_cmpint(node_pwrite(node, 12288, buf, 4096), ==, 0);
+    g_assert_cmpint(node_pread(node->file, 44, &word, 4), ==, 0);
+    g_assert_cmpuint(GUINT32_FROM_LE(word), ==, 0x746f6e59); /* in use */
     g_assert_cmpint(node_close(node), ==, 0);
+    peek(44, &word, 4);
+    g_assert_cmpuint(GUINT32_FROM_LE(word), ==, 0x312e3276); /* closed */
     peek(64, &word, 4);
     g_assert_cmpuint(GUINT32_FROM_LE(word), >=, 3);
     poke("", 64 + 4 * 9, &three, 4); /* anywhere behind the table */
@@ -846,6 +894,10 @@ static void assert_qed_either(void)
     image_assert_clean(node, true);
     g_assert_cmpint(node_pread(node, 8192, &byte, 1), ==, 0);
     g_assert_true(byte == 0x77 || byte == (node->backing_name ? 0x11 : 0));
+    if (node->length > 1 << 20 && byte == 0x77) { /* grown, and not emptied yet */
+        g_assert_cmpint(node_pread(node, 3 << 19, &byte, 1), ==, 0);
+        g_assert_cmpuint(byte, ==, 0);
+    }
     g_assert_cmpint(node_close(node), ==, 0);
 }
 
@@ -968,6 +1020,7 @@ int main(int argc, char **argv)
     }
     g_test_add_func("/formats/refusals", test_refusals);
     g_test_add_func("/formats/short", test_short);
+    g_test_add_func("/formats/vdi/gaps", test_vdi_gaps);
     g_test_add_func("/formats/vpc/footer", test_vpc_fixed);
     g_test_add_func("/formats/vpc/marks", test_vpc_marks);
     g_test_add_func("/formats/parallels/kinds", test_parallels_kinds);
