@@ -191,6 +191,7 @@ static bool open_node(BlockBackend *blk, const BlockOptions *options, GError **e
     NodeOptions node = {
         .file = options->file,
         .format = options->format,
+        .dict = options->dict,
         .readonly = options->readonly || options->snapshot,
         .direct = options->cache_direct,
         .unsafe = options->cache_unsafe,
@@ -203,7 +204,7 @@ static bool open_node(BlockBackend *blk, const BlockOptions *options, GError **e
     if (options->snapshot && !options->readonly) {
         blk->overlay = overlay_new(blk->node, error);
         if (!blk->overlay) {
-            g_prefix_error(error, "%s: ", options->file);
+            g_prefix_error(error, "%s: ", blk->node->name);
             return false;
         }
     }
@@ -230,8 +231,7 @@ static BlockEngine choose_engine(const BlockOptions *options)
         return BLOCK_ENGINE_THREADS;
     }
     if (!uring_start()) {
-        g_printerr("menura: %s: aio=io_uring: this host refuses it; using threads\n",
-                   options->file);
+        g_printerr("menura: %s: aio=io_uring: this host refuses it; using threads\n", options->id);
         return BLOCK_ENGINE_THREADS;
     }
     return BLOCK_ENGINE_URING;

@@ -16,6 +16,7 @@
 #include <sys/uio.h>
 
 typedef struct BlockBackend BlockBackend;
+typedef struct NodeDict NodeDict;
 
 /* How requests that must wait are carried out (aio=). */
 typedef enum BlockAio { BLOCK_AIO_DEFAULT, BLOCK_AIO_THREADS, BLOCK_AIO_URING } BlockAio;
@@ -43,6 +44,7 @@ typedef struct BlockOptions {
     const char *id;
     const char *file;
     const char *format; /* of node.h; NULL: found by the first bytes */
+    NodeDict *dict;     /* more about the node (block/options.h), taken by it; NULL */
     bool readonly;
     bool
         snapshot; /* writes go to a temporary overlay that is thrown away; the file is opened read-only */

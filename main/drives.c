@@ -7,6 +7,7 @@
 #include "main/system-priv.h"
 
 #include <string.h>
+#include "block/options.h"
 #include "softmmu/memory.h"
 #include "softmmu/runstate.h"
 #include "util/keyval.h"
@@ -198,6 +199,32 @@ static bool set_error_action(const KeyVals *kv, const char *key, BlockErrorActio
     return check_value(kv, key, names, error);
 }
 
+/* Options of the node, or of those below it. */
+static bool is_of_node(const char *key)
+{
+    return !strcmp(key, "driver") || (strchr(key, '.') && !g_str_has_prefix(key, "throttling."));
+}
+
+/* Refuses what neither @allowed nor the node may know, and gives @dict the node's. */
+static bool check_keys(KeyVals *kv, const char *const *allowed, NodeDict *dict, GError **error)
+{
+    g_autoptr(GPtrArray) all = g_ptr_array_new();
+
+    for (const char *const *key = allowed; *key; key++) {
+        g_ptr_array_add(all, (void *)*key);
+    }
+    for (unsigned i = 0; i < keyvals_count(kv); i++) {
+        const char *key = keyvals_key(kv, i);
+
+        if (is_of_node(key)) {
+            g_ptr_array_add(all, (void *)key);
+            node_dict_set(dict, key, keyvals_value(kv, i));
+        }
+    }
+    g_ptr_array_add(all, NULL);
+    return keyvals_check(kv, "-drive", (const char *const *)all->pdata, error);
+}
+
 static bool open_drive(DriveParser *p, const char *text, bool snapshot, GError **error)
 {
     static const char *const allowed[] = { "file",
@@ -230,19 +257,21 @@ static bool open_drive(DriveParser *p, const char *text, bool snapshot, GError *
                                            "iops_wr",
                                            NULL };
     g_autoptr(KeyVals) kv = keyvals_parse(text, "file");
+    g_autoptr(NodeDict) dict = node_dict_new();
     BlockOptions block = { .snapshot = snapshot, .on_write_error = BLOCK_ERROR_ENOSPC };
     DriveInterface interface = DRIVE_VIRTIO;
     g_autofree char *own_id = NULL;
     uint64_t index;
     BlockBackend *blk;
 
-    if (!keyvals_check(kv, "-drive", allowed, error) || !check_tuning(kv, error) ||
+    if (!check_keys(kv, allowed, dict, error) || !check_tuning(kv, error) ||
         (keyvals_get(kv, "if") && !find_interface(keyvals_get(kv, "if"), &interface, error)) ||
         !choose_index(p, kv, interface, &index, error)) {
         return false;
     }
     block.file = keyvals_get(kv, "file");
-    if (!block.file || !*block.file) {
+    block.dict = dict;
+    if ((!block.file || !*block.file) && !node_dict_count(dict)) {
         g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "-drive %s: file= is missing",
                     text);
         return false;

@@ -17,7 +17,7 @@ typedef struct Options {
     char *accel, *icount, *rtc, *name, *sandbox;
     char *log_items, *log_file, *log_filter;
     char *gdb, *pidfile, *display, *escape;
-    GPtrArray *drives, *devices, *chardevs; /* of char *, in the order given */
+    GPtrArray *drives, *blockdevs, *devices, *chardevs; /* of char *, in the order given */
     GPtrArray *serials, *monitors, *mons, *data_dirs;
     bool nographic, stopped, snapshot, no_reboot, no_defaults, daemonize, one_insn, perfmap;
     bool help, version;

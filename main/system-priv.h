@@ -57,6 +57,11 @@ void drive_set_clear(DriveSet *set);
 /* Opens all drives of @opts. */
 bool drives_open(const Options *opts, DriveSet *set, GError **error);
 
+/* ---- blockdev.c ---- */
+
+/* Opens the nodes of -blockdev that no other has as a part. */
+bool blockdevs_open(const Options *opts, GError **error);
+
 /* ---- devices.c: -device ---- */
 
 /* Makes the device of a -device text, realizes it and plugs it into its bus. @option: what errors

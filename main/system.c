@@ -178,7 +178,7 @@ static bool set_up_drives(System *sys, GError **error)
 {
     block_set_lock(machine_lock, machine_unlock);
     block_set_synchronous(sys->config.cpu.icount);
-    return drives_open(&sys->opts, &sys->drives, error);
+    return drives_open(&sys->opts, &sys->drives, error) && blockdevs_open(&sys->opts, error);
 }
 
 static void fill_machine_config(System *sys)

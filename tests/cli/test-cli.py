@@ -229,6 +229,32 @@ class Options(Case):
         wait_for(lambda: not os.path.exists('/proc/%d' % pid))
         self.assertFalse(os.path.exists(pidfile))
 
+    def test_blockdev(self):
+        img = os.path.join(BUILD, 'menura-img')
+        base, disk = self.path('base.raw', bytes(1 << 20)), self.path('disk.qcow2')
+        subprocess.run([img, 'create', '-q', '-f', 'qcow2', '-b', base, '-F', 'raw', disk], check=True)
+        node = ['-blockdev', 'driver=file,filename=%s,node-name=f' % disk]
+        device = ['-device', 'virtio-blk-device,drive=d']
+        for args, found in (
+                ([*node, '-blockdev', 'qcow2,file=f,node-name=d'], '(qcow2)'),
+                (['-blockdev', '{"driver":"qcow2","node-name":"d","file":{"driver":"file","filename":"%s"},"read-only":true}' % disk],
+                 '(qcow2, read-only)'),
+                (['-blockdev', 'raw,node-name=b,file.filename=%s,read-only=on' % base, '-blockdev',
+                  'qcow2,node-name=d,file.driver=file,file.filename=%s,backing=b' % disk, '-snapshot'], '(qcow2, snapshot)'),
+                (['-drive', 'if=none,id=d,driver=raw,file.filename=' + base], '(raw)')):
+            r = run('-S', *args, *device, '-display', 'none', '-monitor', 'stdio', stdin=b'info block\nquit\n')
+            self.assertRegex(r.stdout.decode(), r'd: \S+ %s, 1 MiB' % re.escape(found), (args, r.stderr))
+            self.assertEqual((r.returncode, r.stderr), (0, b''))
+        self.check_error(['-blockdev', 'driver=raw,file.filename=x'], 'node-name= is missing')
+        self.check_error(['-blockdev', 'node-name=x,file.filename=x'], 'driver= is missing')
+        self.check_error(['-blockdev', 'qcow2,node-name=d,file=x'], 'file=x: there is no node of that name')
+        self.check_error([*node, '-blockdev', 'qcow2,node-name=d,file=f', '-blockdev', 'qcow2,node-name=e,file=f'], 'already used')
+        self.check_error([*node, *node], 'node-name=f is given twice')
+        self.check_error(['-blockdev', 'qcow2,node-name=d,spam=1,file.filename=' + disk], "does not support the option 'spam'")
+        self.check_error(['-blockdev', 'qcow2,node-name=d,detect-zeroes=on,file.filename=' + disk], 'detect-zeroes=on: not supported')
+        self.check_error(['-drive', 'spam=1,file=' + disk], "spam")
+        self.check_error(['-drive', 'file.spam=1,file=' + disk], "spam")
+
     def test_sandbox(self):
         def filters(pid):
             with open('/proc/%d/status' % pid) as f:
