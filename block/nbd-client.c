@@ -760,9 +760,7 @@ static int nbd_status(BlockNode *node, uint64_t offset, uint64_t bytes, NodeStat
 
 static bool nbd_truncate(BlockNode *node, uint64_t length, NodePrealloc prealloc, GError **error)
 {
-    return length <= node->length ||
-           node_fail(node, error, "an export cannot grow: it has %" G_GUINT64_FORMAT " bytes",
-                     node->length);
+    return length <= node->length || node_fail(node, error, "Cannot grow NBD nodes");
 }
 
 const BlockDriver block_nbd_driver = {

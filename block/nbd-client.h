@@ -47,7 +47,7 @@ typedef struct NbdLink {
     char *name; /* for messages */
     GSocketConnection *connection;
     NbdStream *stream;
-    bool fixed_newstyle, no_zeroes;
+    bool oldstyle, fixed_newstyle, no_zeroes;
     bool structured;       /* replies may be */
     bool has_allocation;   /* base:allocation can be asked for */
     uint32_t allocation;   /* its id */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The client's half of NBD's handshake: fixed newstyle, with NBD_OPT_GO and, for servers that do not know it, NBD_OPT_EXPORT_NAME.
+ * The client's half of NBD's handshake: fixed newstyle, with NBD_OPT_GO and, for servers that do not know it, NBD_OPT_EXPORT_NAME; oldstyle.
  * Everything ends within a time, whatever the server does or does not do; it may send no more than a handshake can need.
  */
 #include <errno.h>
@@ -20,10 +20,10 @@ static bool fail(const NbdLink *link, GError **error, const char *text)
 
 static bool fail_io(const NbdLink *link, GError **error, int err)
 {
-    g_autofree char *text = err == -ESHUTDOWN ? g_strdup("the server closed the connection")
-                            : err == -ETIMEDOUT
-                                ? g_strdup("the server does not answer")
-                                : g_strdup_printf("the connection broke: %s", g_strerror(-err));
+    g_autofree char *text = g_strdup_printf("Failed to talk to the server: %s",
+                                            err == -ESHUTDOWN   ? "it closed the connection"
+                                            : err == -ETIMEDOUT ? "it does not answer"
+                                                                : g_strerror(-err));
 
     return fail(link, error, text);
 }
@@ -148,24 +148,47 @@ static void add_string(GByteArray *data, const char *text)
 
 /* ---- Connecting ---- */
 
+static void set_defaults(NbdExport *info)
+{
+    *info = (NbdExport){ .min_block = 1, .preferred_block = 4096, .max_payload = NBD_MAX_PAYLOAD };
+}
+
+/* The old style: the server says what its one export is, and that is all. */
+static bool take_oldstyle(NbdLink *link, GError **error)
+{
+    NbdExport *info = &link->export_info;
+    uint8_t data[12];
+
+    set_defaults(info);
+    if (!receive(link, data, sizeof(data), error)) {
+        return false;
+    }
+    nbd_get64(data, &info->size);
+    nbd_get16(data + 10, &info->flags); /* the lower half */
+    link->oldstyle = true;
+    return skip(link, NBD_OLD_ZEROES, error);
+}
+
 static bool greet(NbdLink *link, GError **error)
 {
-    uint8_t head[NBD_GREETING_BYTES], answer[4];
+    uint8_t head[16], flags_bytes[2], answer[4];
     uint64_t magic, kind;
     uint16_t flags;
 
     if (!receive(link, head, sizeof(head), error)) {
         return false;
     }
-    nbd_get64(head, &magic);
-    nbd_get64(head + 8, &kind);
-    nbd_get16(head + 16, &flags);
+    nbd_get64(nbd_get64(head, &magic), &kind);
     if (magic != NBD_MAGIC || (kind != NBD_OPTION_MAGIC && kind != NBD_OLDSTYLE_MAGIC)) {
         return fail(link, error, "is no NBD server");
     }
     if (kind == NBD_OLDSTYLE_MAGIC) {
-        return fail(link, error, "the server only knows the old style of the protocol");
+        return take_oldstyle(link, error);
     }
+    if (!receive(link, flags_bytes, sizeof(flags_bytes), error)) {
+        return false;
+    }
+    nbd_get16(flags_bytes, &flags);
     link->fixed_newstyle = flags & NBD_FLAG_FIXED_NEWSTYLE;
     link->no_zeroes = flags & NBD_FLAG_NO_ZEROES;
     nbd_put32(answer, flags & (NBD_FLAG_FIXED_NEWSTYLE | NBD_FLAG_NO_ZEROES));
@@ -288,11 +311,6 @@ static bool take_info(NbdLink *link, const NbdOptionReply *reply, void *opaque, 
            fail(link, error, "the server's reply has a wrong length");
 }
 
-static void set_defaults(NbdExport *info)
-{
-    *info = (NbdExport){ .min_block = 1, .preferred_block = 4096, .max_payload = NBD_MAX_PAYLOAD };
-}
-
 static Answer ask_info(NbdLink *link, NbdOption option, const char *export_name, NbdExport *info,
                        GError **error)
 {
@@ -330,7 +348,8 @@ static bool go_by_name(NbdLink *link, const char *export_name, GError **error)
     err = nbd_stream_read(link->stream, info, sizeof(info));
     if (err) {
         return err == -ESHUTDOWN
-                   ? fail(link, error, "the server closed the connection: no such export?")
+                   ? fail(link, error,
+                          "Failed to open the export: the server closed the connection")
                    : fail_io(link, error, err);
     }
     nbd_get64(info, &link->export_info.size);
@@ -395,6 +414,10 @@ bool nbd_link_go(NbdLink *link, const char *export_name, GError **error)
     g_autoptr(GError) why = NULL;
     Answer answer = UNSUPPORTED;
 
+    if (link->oldstyle) {
+        link->stream->deadline = 0;
+        return !*export_name || fail(link, error, "the server has no names of exports");
+    }
     if (link->fixed_newstyle) {
         if (!ask_structured(link, error) ||
             (link->structured && !ask_allocation(link, export_name, error))) {

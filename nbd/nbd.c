@@ -60,7 +60,7 @@ static int print_help(void)
         "  -k, --socket=PATH          a unix socket instead\n"
         "  -e, --shared=NUM           clients at a time (default 1; 0: as many as there can be)\n"
         "  -t, --persistent           do not end when the last client has gone\n"
-        "  -v, --verbose              say who comes and goes\n"
+        "  -v, --verbose              say why a client cannot be served\n"
         "  -x, --export-name=NAME     the export's name (default: the empty one)\n"
         "  -D, --description=TEXT     what the export is, for people\n"
         "  -o, --offset=OFFSET        only what is behind OFFSET\n"

@@ -169,7 +169,9 @@ static void begin_session(NbdServer *s, GSocket *socket)
         g_ptr_array_add(s->sessions, session);
     }
     g_mutex_unlock(&s->lock);
-    verbose(s, session ? "a client connected" : "no thread for a client");
+    if (!session) {
+        verbose(s, "no thread for a client");
+    }
 }
 
 static gboolean try_again(gpointer data);
@@ -235,7 +237,6 @@ static gboolean remove_session(gpointer data)
     any = s->sessions->len > 0;
     g_mutex_unlock(&s->lock);
     session_free(ended->session);
-    verbose(s, "a client has gone");
     if (negotiated && !any && !s->options->persistent) {
         g_main_loop_quit(s->loop);
     } else if (!s->retry) {

@@ -135,7 +135,7 @@ typedef struct Fake {
     unsigned flags; /* of the export */
     uint32_t min_block;
     bool no_structured, no_go, no_fixed, no_zeroes;
-    /* Instead of the handshake, and instead of replies; NULL: a good server on .disk. */
+    /* Instead of the handshake, all of it unless .no_fixed, and instead of replies; NULL: a good server on .disk. */
     void (*greet)(struct Fake *f);
     void (*answer)(struct Fake *f, const NbdRequest *req);
     unsigned arg;
@@ -309,9 +309,8 @@ static void fake_serve(Fake *f)
 
     if (f->greet) {
         f->greet(f);
-        return;
     }
-    if (!fake_handshake(f)) {
+    if (f->greet ? !f->no_fixed : !fake_handshake(f)) {
         return;
     }
     while (!f->ended && get(f, head, sizeof(head)) && nbd_request_get(head, &req) &&
@@ -390,7 +389,7 @@ static void greet_oldstyle(Fake *f)
     uint8_t out[152] = { 0 };
 
     nbd_put64(nbd_put64(nbd_put64(out, NBD_MAGIC), NBD_OLDSTYLE_MAGIC), SIZE);
-    put(f, out, sizeof(out));
+    put(f, out, f->arg ? f->arg : sizeof(out));
 }
 
 enum {
@@ -469,7 +468,7 @@ static void test_bad_handshakes(void)
     refuse((Fake){ .greet = greet_bytes, .arg = 1 }, "is no NBD server");
     refuse((Fake){ .greet = greet_bytes, .arg = 2 }, "closed");
     refuse((Fake){ .greet = greet_bytes, .arg = 3 }, "closed");
-    refuse((Fake){ .greet = greet_oldstyle }, "old style");
+    refuse((Fake){ .greet = greet_oldstyle, .arg = 100 }, "closed");
     refuse((Fake){ .greet = greet_wrong_reply, .arg = REPLY_MAGIC }, "none of NBD");
     refuse((Fake){ .greet = greet_wrong_reply, .arg = REPLY_OPTION }, "none of NBD");
     refuse((Fake){ .greet = greet_wrong_reply, .arg = REPLY_LONG }, "too long");
@@ -511,6 +510,7 @@ static void test_old_servers(void)
     accept_handshake((Fake){ .no_go = true, .no_zeroes = true, .no_structured = true });
     accept_handshake((Fake){ .no_fixed = true, .no_structured = true });
     accept_handshake((Fake){ .no_fixed = true, .no_structured = true, .no_zeroes = true });
+    accept_handshake((Fake){ .greet = greet_oldstyle, .no_fixed = true, .no_structured = true });
 }
 
 /* ---- Replies ---- */
