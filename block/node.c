@@ -6,8 +6,6 @@
 #include <errno.h>
 #include <string.h>
 #include "block/block-priv.h"
-#include "block/nbd-client.h"
-#include "block/options.h"
 #include "util/size.h"
 #include "util/suggest.h"
 
@@ -68,193 +66,14 @@ const BlockDriver *block_driver_probe(const uint8_t *head, size_t n, const char 
     return best;
 }
 
-static const BlockDriver *find_format(const char *file, const char *format, GError **error)
-{
-    const BlockDriver *driver = block_driver_find(format);
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    g_autofree char *hint = NULL;
-
-    if (driver) {
-        return driver;
-    }
-    for (const BlockDriver *const *d = block_drivers; *d; d++) {
-        g_ptr_array_add(names, (void *)(*d)->name);
-    }
-    g_ptr_array_add(names, NULL);
-    hint = suggest_text(format, (const char *const *)names->pdata);
-    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s: unknown format '%s'%s", file, format,
-                hint);
-    return NULL;
-}
-
-/* ---- Opening ---- */
-
-static void node_free(BlockNode *node)
-{
-    g_free(node->name);
-    g_free(node->backing_name);
-    g_free(node->backing_format);
-    g_free(node);
-}
-
-static BlockNode *node_new(const BlockDriver *driver, const char *name, bool readonly)
-{
-    BlockNode *node = g_new0(BlockNode, 1);
-
-    node->driver = driver;
-    node->name = g_strdup(name);
-    node->readonly = readonly;
-    return node;
-}
-
-static BlockNode *open_protocol(const NodeOptions *options, GError **error)
-{
-    bool remote = node_is_remote(options->file);
-    BlockNode *node =
-        node_new(remote ? &block_nbd_driver : &block_file_driver, options->file, options->readonly);
-
-    if (!node->driver->open(node, options, error)) {
-        node_free(node);
-        return NULL;
-    }
-    return node;
-}
-
-static const BlockDriver *probe_format(BlockNode *file, GError **error)
-{
-    uint8_t head[NODE_PROBE_BYTES] = { 0 };
-    size_t n = (size_t)MIN(file->length, sizeof(head));
-    int err = n ? node_pread(file, 0, head, n) : 0;
-
-    if (err) {
-        node_fail_errno(file, error, err, "cannot read its first bytes");
-        return NULL;
-    }
-    return block_driver_probe(head, n, file->name);
-}
-
-char *node_backing_path(const char *image, const char *backing)
-{
-    g_autofree char *folder = NULL;
-
-    if (g_path_is_absolute(backing) || g_str_has_prefix(backing, "json:") ||
-        node_is_remote(backing) || node_is_remote(image)) {
-        return g_strdup(backing);
-    }
-    folder = g_path_get_dirname(image);
-    return !strcmp(folder, ".") && !g_str_has_prefix(image, "./")
-               ? g_strdup(backing)
-               : g_build_filename(folder, backing, NULL);
-}
-
-static BlockNode *open_at_depth(const NodeOptions *options, unsigned depth, GError **error);
-
-/* What @options say of the image behind @node, over what its header says. */
-static bool open_backing(BlockNode *node, const NodeOptions *options, unsigned depth,
-                         GError **error)
-{
-    g_autofree char *path = NULL;
-    g_autoptr(NodeDict) dict = node_dict_take_below(options->dict, "backing.");
-    NodeOptions below = { .format = node->backing_format,
-                          .readonly = true,
-                          .share = options->share,
-                          .direct = options->direct,
-                          .dict = dict };
-    bool named = node_dict_get(dict, "file.filename") || node_dict_get(dict, "filename") ||
-                 node_dict_get(dict, "file.driver");
-
-    if (options->no_backing || (!node->backing_name && !node_dict_count(dict))) {
-        return true;
-    }
-    if (depth >= NODE_MAX_CHAIN) {
-        return node_fail(node, error,
-                         "more than %d images behind each other; does one lie behind itself?",
-                         NODE_MAX_CHAIN);
-    }
-    if (named) {
-        below.format = NULL;
-    } else if (node->backing_name) {
-        path = node_backing_path(node->name, node->backing_name);
-        below.file = path;
-    }
-    node->backing = open_at_depth(&below, depth + 1, error);
-    if (!node->backing) {
-        g_prefix_error(error, "Could not open backing file: ");
-        return false;
-    }
-    return true;
-}
-
-static bool check_taken(const BlockNode *node, const NodeOptions *options, GError **error)
-{
-    if (!node_dict_count(options->dict)) {
-        return true;
-    }
-    return node_fail(node, error, "Block format '%s' does not support the option '%s'",
-                     node->driver->name, node_dict_key(options->dict, 0));
-}
-
-/* @options are whole. */
-static BlockNode *open_resolved(const NodeOptions *options, unsigned depth, GError **error)
-{
-    const BlockDriver *driver = NULL;
-    BlockNode *file, *node;
-
-    if (options->format && !(driver = find_format(options->file, options->format, error))) {
-        return NULL;
-    }
-    file = open_protocol(options, error);
-    if (!file) {
-        return NULL;
-    }
-    if (!driver && !(driver = probe_format(file, error))) {
-        node_close(file);
-        return NULL;
-    }
-    node = node_new(driver, options->file, options->readonly);
-    node->probed = !options->format;
-    node->file = file;
-    if (!driver->open(node, options, error)) {
-        node_close(file);
-        node_free(node);
-        return NULL;
-    }
-    if (!open_backing(node, options, depth, error) || !check_taken(node, options, error)) {
-        node_close(node);
-        return NULL;
-    }
-    return node;
-}
-
-static BlockNode *open_at_depth(const NodeOptions *given, unsigned depth, GError **error)
-{
-    NodeOptions options = *given;
-    g_autoptr(NodeDict) dict = NULL;
-
-    return node_options_resolve(&options, &dict, error) ? open_resolved(&options, depth, error)
-                                                        : NULL;
-}
-
-BlockNode *node_open(const NodeOptions *options, GError **error)
-{
-    return open_at_depth(options, 0, error);
-}
-
-int node_close(BlockNode *node)
-{
-    int err, below;
-
-    if (!node) {
-        return 0;
-    }
-    err = node->driver->close(node);
-    below = node_close(node->file);
-    node_close(node->backing);
-    node_free(node);
-    return err ? err : below;
-}
-
 /* ---- Access ---- */
+
+void node_event(BlockNode *node, const char *event)
+{
+    if (node && node->driver->event) {
+        node->driver->event(node, event);
+    }
+}
 
 static int check_range(const BlockNode *node, uint64_t offset, uint64_t bytes)
 {
@@ -270,7 +89,13 @@ int node_read(BlockNode *node, uint64_t offset, uint64_t bytes, IovCursor *c)
 {
     int err = check_range(node, offset, bytes);
 
-    return err || !bytes ? err : node->driver->read(node, offset, bytes, c);
+    if (err || !bytes) {
+        return err;
+    }
+    if (!node->driver->own_events) {
+        node_event(node->file, "read_aio");
+    }
+    return node->driver->read(node, offset, bytes, c);
 }
 
 int node_write(BlockNode *node, uint64_t offset, uint64_t bytes, IovCursor *c)
@@ -280,6 +105,9 @@ int node_write(BlockNode *node, uint64_t offset, uint64_t bytes, IovCursor *c)
 
     if (err || !bytes) {
         return err;
+    }
+    if (!node->driver->own_events) {
+        node_event(node->file, "write_aio");
     }
     return node->driver->write ? node->driver->write(node, offset, bytes, c) : -ENOTSUP;
 }
@@ -379,6 +207,66 @@ int node_status(BlockNode *node, uint64_t offset, uint64_t bytes, NodeStatus *st
     return err || !bytes || !node->driver->status
                ? err
                : node->driver->status(node, offset, bytes, status);
+}
+
+int node_zero_behind(BlockNode *node, uint64_t offset, uint64_t *bytes, bool *zero)
+{
+    *zero = true;
+    for (BlockNode *b = node->backing; b && offset < b->length; b = b->backing) {
+        NodeStatus status;
+        int err = node_status(b, offset, MIN(*bytes, b->length - offset), &status);
+
+        if (err) {
+            return err;
+        }
+        *bytes = status.bytes;
+        if (status.flags & NODE_ALLOCATED) {
+            *zero = status.flags & NODE_ZERO;
+            return 0;
+        }
+    }
+    return 0;
+}
+
+static int copy_piece(BlockNode *node, uint64_t offset, uint64_t *bytes)
+{
+    g_autofree char *buf = NULL;
+    bool zero;
+    int err = node_zero_behind(node, offset, bytes, &zero);
+
+    if (err) {
+        return err;
+    }
+    node_event(node->file, "cor_write");
+    if (zero) {
+        return node_write_zeroes(node, offset, *bytes, false);
+    }
+    *bytes = MIN(*bytes, ZEROES);
+    buf = g_malloc(*bytes);
+    err = node_pread(node, offset, buf, *bytes);
+    return err ? err : node_pwrite(node, offset, buf, *bytes);
+}
+
+int node_copy_up(BlockNode *node, uint64_t offset, uint64_t bytes)
+{
+    uint64_t size = node->driver->cluster_size ? node->driver->cluster_size(node) : 0;
+    uint64_t cluster = MAX(size, BLOCK_SECTOR), at = offset - offset % cluster;
+    uint64_t end =
+        bytes ? MIN((offset + bytes + cluster - 1) / cluster * cluster, node->length) : at;
+    int err = 0;
+
+    while (at < end && !err) {
+        NodeStatus status;
+        uint64_t n;
+
+        err = node_status(node, at, end - at, &status);
+        n = err ? 0 : status.bytes;
+        if (!err && !(status.flags & NODE_ALLOCATED)) {
+            err = copy_piece(node, at, &n);
+        }
+        at += n;
+    }
+    return err;
 }
 
 int node_read_backing(BlockNode *node, uint64_t offset, uint64_t bytes, IovCursor *c)

@@ -54,7 +54,8 @@ typedef struct NodeOptions {
     bool
         repair; /* to be checked: an image that is marked as damaged opens, and nothing is mended on the way */
     NodeDict
-        *dict; /* more about it and those below it (block/options.h), taken by who knows it; NULL */
+        *dict; /* more about it and those below (block/options.h), taken by who knows it; NULL */
+    unsigned depth; /* below and behind others */
 } NodeOptions;
 
 /* @file names an export of an NBD server ("nbd:...", block/nbd-client.h), and no file of the host. */
@@ -112,6 +113,14 @@ typedef struct NodeStatus {
 /* What @node itself has at @offset; a hint that may say less than there is to know, but nothing wrong. */
 int node_status(BlockNode *node, uint64_t offset, uint64_t bytes, NodeStatus *status);
 
+/* *@zero: what is behind @node at @offset reads as zeroes, for *@bytes, which may become less. 0 or -errno. */
+int node_zero_behind(BlockNode *node, uint64_t offset, uint64_t *bytes, bool *zero);
+/* What is in [@offset, @offset + @bytes) only of what is behind @node, in whole clusters, is written into it. */
+int node_copy_up(BlockNode *node, uint64_t offset, uint64_t bytes);
+/* Tells the node below an image, where tests make it fail (block/blkdebug.c), what the image is about to do: "read_aio", "write_aio",
+ * "l2_load", "l2_update", ... NULL is allowed. */
+void node_event(BlockNode *node, const char *event);
+
 /* ---- Making ---- */
 
 /* Makes a new image at @file, replacing what is there. @options: of BlockDriver.create_options, checked. */
@@ -146,6 +155,7 @@ typedef struct NodeCheck {
 struct BlockDriver {
     const char *name; /* as in -f */
     bool is_protocol; /* has no node below it: .open() opens the file */
+    bool own_events;  /* calls node_event() itself where it reads and writes the data */
     /* How sure the first @n bytes (and the name) say that it is this format: 0 (not) to 100. */
     int (*probe)(const uint8_t *head, size_t n, const char *file);
     /* BlockNode.file is open. Sets length, and the names of the backing image. On failure nothing is left behind, not even priv. */
@@ -169,6 +179,8 @@ struct BlockDriver {
     bool (*truncate)(BlockNode *node, uint64_t length, NodePrealloc prealloc, GError **error);
     bool (*create)(const char *file, const KeyVals *options, GError **error);
     const NodeOptionInfo *create_options; /* up to a NULL name */
+    const char *
+        create_shown; /* "cluster_size=65536 size ...": what "create" says of a new image, in this order, with what they are if not given */
     /* What "info" says beyond the sizes: "key: value" lines for people, and for machines the members of format-specific.data.
      * Keys "LIST/INDEX/KEY", which stand together, are of the objects of a list. */
     void (*info)(BlockNode *node, GPtrArray *keys, GPtrArray *values);
@@ -193,6 +205,8 @@ struct BlockDriver {
     uint64_t (*vm_state_offset)(BlockNode *node);
     int (*vm_state_read)(BlockNode *node, uint64_t offset, uint64_t bytes, IovCursor *c);
     int (*vm_state_write)(BlockNode *node, uint64_t offset, uint64_t bytes, IovCursor *c);
+    /* The node above is about to do this: names of the events are in node_event(). NULL: it does not matter. */
+    void (*event)(BlockNode *node, const char *event);
 };
 
 struct BlockNode {

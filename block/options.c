@@ -5,6 +5,7 @@
  */
 #include "block/options.h"
 #include <string.h>
+#include "block/filter.h"
 #include "util/keyval.h"
 
 enum { JSON_DEPTH = 32 };
@@ -258,7 +259,7 @@ bool node_dict_add_json(NodeDict *dict, const char *text, GError **error)
 
 /* ---- Files and formats ---- */
 
-static bool is_protocol(const char *driver)
+bool node_is_protocol(const char *driver)
 {
     static const char *const names[] = { "file", "host_device", "nbd", NULL };
 
@@ -280,7 +281,7 @@ static void flatten(NodeDict *dict)
 {
     g_autoptr(NodeDict) all = NULL;
 
-    if (is_protocol(node_dict_get(dict, "driver"))) {
+    if (node_is_protocol(node_dict_get(dict, "driver"))) {
         all = node_dict_take_below(dict, "");
         move_below(dict, "file.", all);
         node_dict_set(dict, "driver", "raw");
@@ -317,21 +318,21 @@ static const char *remote_name(NodeDict *dict, GError **error)
     return node_dict_take(dict, "file.filename");
 }
 
-/* NULL and no error: nothing is said of it. */
-static const char *file_name(NodeDict *dict, GError **error)
+/* NULL and no error: nothing is said of it, or it is no file. */
+static const char *file_name(NodeDict *dict, bool named, GError **error)
 {
-    const char *driver = node_dict_take(dict, "file.driver");
+    const char *driver = node_dict_get(dict, "file.driver");
     const char *name;
 
-    if (driver && !is_protocol(driver)) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "Unknown driver '%s'", driver);
+    if (driver && !node_is_protocol(driver)) {
         return NULL;
     }
+    driver = node_dict_take(dict, "file.driver");
     if (!g_strcmp0(driver, "nbd")) {
         return remote_name(dict, error);
     }
     name = node_dict_take(dict, "file.filename");
-    if (driver && !name) {
+    if (driver && !name && !named) {
         g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
                     "The '%s' block driver requires a file name", driver);
     }
@@ -405,10 +406,65 @@ static NodeDict *gather(NodeOptions *o, GError **error)
     return g_steal_pointer(&dict);
 }
 
+/* "blkdebug:CONFIG:FILE" as options. */
+static void split_blkdebug(NodeDict *dict, const char *name, bool top)
+{
+    const char *config = name + strlen("blkdebug:"), *image = strchr(config, ':');
+    g_autofree char *config_name = g_strndup(config, image ? (size_t)(image - config) : 0);
+
+    node_dict_set(dict, top ? "config" : "file.config", config_name);
+    node_dict_set(dict, top ? "x-image" : "file.x-image", image ? image + 1 : config);
+    if (!top) {
+        node_dict_set(dict, "file.driver", "blkdebug");
+    }
+}
+
+/* Where the name of a file belongs. NULL: the options have it now. */
+static const char *place_name(NodeDict *dict, const char *name, const char *driver)
+{
+    bool debug = !g_strcmp0(driver, "blkdebug");
+    const char *below = node_dict_get(dict, "file.driver");
+
+    if (!name) {
+        return NULL;
+    }
+    if (g_str_has_prefix(name, "blkdebug:")) {
+        split_blkdebug(dict, name, debug);
+        return NULL;
+    }
+    if (debug || !g_strcmp0(below, "blkdebug")) {
+        node_dict_set(dict, debug ? "x-image" : "file.x-image", name);
+        return NULL;
+    }
+    if (filter_find(driver) || (below && !node_is_protocol(below))) {
+        node_dict_set(dict, "file.filename", name);
+        return NULL;
+    }
+    return name;
+}
+
+/* The file of a format. */
+static bool find_file(NodeOptions *o, NodeDict *dict, GError **error)
+{
+    GError *local = NULL;
+    const char *name = file_name(dict, o->file != NULL, &local);
+
+    if (local) {
+        g_propagate_error(error, local);
+        return false;
+    }
+    o->file = o->file ? o->file : name;
+    if (!o->file && !node_dict_get(dict, "file.driver")) {
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "A block device must be specified for \"file\"");
+        return false;
+    }
+    return true;
+}
+
 bool node_options_resolve(NodeOptions *o, NodeDict **keep, GError **error)
 {
     NodeDict *dict = *keep = gather(o, error);
-    GError *local = NULL;
     const char *driver, *name;
 
     if (!dict) {
@@ -416,23 +472,15 @@ bool node_options_resolve(NodeOptions *o, NodeDict **keep, GError **error)
     }
     flatten(dict);
     name = node_dict_take(dict, "filename");
-    o->file = o->file ? o->file : name;
-    name = file_name(dict, &local);
-    if (local) {
-        g_propagate_error(error, local);
-        return false;
-    }
-    o->file = o->file ? o->file : name;
-    if (!o->file) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                    "Must specify either driver or file");
-        return false;
-    }
-    if (g_str_has_prefix(o->file, "file:")) {
-        o->file += strlen("file:");
-    }
     driver = node_dict_take(dict, "driver");
     o->format = driver ? driver : o->format;
+    o->file = place_name(dict, o->file ? o->file : name, o->format);
     o->dict = dict;
+    if (!filter_find(o->format) && !find_file(o, dict, error)) {
+        return false;
+    }
+    if (o->file && g_str_has_prefix(o->file, "file:")) {
+        o->file += strlen("file:");
+    }
     return take_common(o, dict, error) && take_backing(o, dict, error);
 }

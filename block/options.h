@@ -34,4 +34,7 @@ const char *node_dict_key(const NodeDict *dict, unsigned i);
  * it makes of them lives as long as *@keep, which is new and to be freed by the caller; @options->dict becomes *@keep. */
 bool node_options_resolve(NodeOptions *options, NodeDict **keep, GError **error);
 
+/* "file", "host_device" or "nbd". */
+bool node_is_protocol(const char *driver);
+
 #endif

@@ -93,27 +93,46 @@ static bool check_backing(const ImgArgs *args, const NewImage *image)
     return true;
 }
 
+/* Sizes as numbers, switches as on and off. */
+static void say_option(const ImgArgs *args, const char *key, const char *value)
+{
+    uint64_t size;
+    bool on;
+
+    if (img_option_is_size(key) && size_parse(value, 'b', key, &size, NULL)) {
+        img_say(args, " %s=%" G_GUINT64_FORMAT, key, size);
+    } else if (img_option_is_switch(key) && keyval_parse_bool(value, &on)) {
+        img_say(args, " %s=%s", key, on ? "on" : "off");
+    } else {
+        img_say(args, " %s=%s", key, value);
+    }
+}
+
 /* "Formatting 'x', fmt=raw size=1024 ..." */
 static void announce(const ImgArgs *args, const NewImage *image, const KeyVals *kv)
 {
-    static const char *const first[] = { "size", "backing_file", "backing_fmt" };
-    uint64_t size = 0;
+    const char *shown = image->driver->create_shown;
+    g_auto(GStrv) first = g_strsplit(shown ? shown : "size backing_file backing_fmt", " ", -1);
 
     img_say(args, "Formatting '%s', fmt=%s", image->file, image->driver->name);
-    for (unsigned i = 0; i < G_N_ELEMENTS(first); i++) {
-        const char *value = keyvals_get(kv, first[i]);
+    for (unsigned i = 0; first[i]; i++) {
+        char *equals = strchr(first[i], '=');
+        const char *value;
 
-        if (value && i == 0 && size_parse(value, 'b', "size", &size, NULL)) {
-            img_say(args, " size=%" G_GUINT64_FORMAT, size);
-        } else if (value) {
-            img_say(args, " %s=%s", first[i], value);
+        if (equals) {
+            *equals = '\0';
+        }
+        value = keyvals_get(kv, first[i]);
+        value = value ? value : equals ? equals + 1 : NULL;
+        if (value) {
+            say_option(args, first[i], value);
         }
     }
     for (unsigned i = 0; i < keyvals_count(kv); i++) {
         const char *key = keyvals_key(kv, i);
 
-        if (strcmp(key, "size") && !g_str_has_prefix(key, "backing_")) {
-            img_say(args, " %s=%s", key, keyvals_value(kv, i));
+        if (!g_strv_contains((const char *const *)first, key)) {
+            say_option(args, key, keyvals_value(kv, i));
         }
     }
     img_say(args, "\n");

@@ -94,6 +94,8 @@ void img_options_add_size(GString *text, uint64_t size);
 char *img_options_given(const ImgArgs *args);
 /* -o help was given. */
 bool img_options_help(const char *given);
+bool img_option_is_switch(const char *name);
+bool img_option_is_size(const char *name);
 int img_print_create_options(const BlockDriver *driver, bool with_file);
 /* NULL: it was said. @prefix: "FILE: " or "". */
 KeyVals *img_options_parse(const BlockDriver *driver, const char *given, const char *prefix);

@@ -58,21 +58,32 @@ static int by_name(const void *a, const void *b)
     return strcmp((*x)->name, (*y)->name);
 }
 
+bool img_option_is_switch(const char *name)
+{
+    static const char *const switches[] = {
+        "lazy_refcounts", "extended_l2", "data_file_raw",    "compat6", "zeroed_grain",
+        "force_size",     "static",      "block_state_zero", "nocow",   NULL
+    };
+
+    return g_strv_contains(switches, name);
+}
+
+bool img_option_is_size(const char *name)
+{
+    return strcmp(name, "force_size") &&
+           (g_str_has_suffix(name, "size") || !strcmp(name, "extent_size_hint"));
+}
+
 /* What stands behind "KEY=" in qemu-img's list. */
 static const char *type_of(const NodeOptionInfo *o)
 {
-    static const char *const switches[] = { "lazy_refcounts", "extended_l2",
-                                            "data_file_raw",  "compat6",
-                                            "zeroed_grain",   "force_size",
-                                            "static",         NULL };
-
-    if (g_strv_contains(switches, o->name)) {
+    if (img_option_is_switch(o->name)) {
         return "<bool (on/off)>";
     }
     if (!strcmp(o->name, "refcount_bits")) {
         return "<num>";
     }
-    return g_str_has_suffix(o->name, "size") ? "<size>" : "<str>";
+    return img_option_is_size(o->name) ? "<size>" : "<str>";
 }
 
 int img_print_create_options(const BlockDriver *driver, bool with_file)
@@ -127,6 +138,9 @@ KeyVals *img_options_parse(const BlockDriver *driver, const char *given, const c
     for (const NodeOptionInfo *o = driver->create_options; o && o->name; o++) {
         g_ptr_array_add(names, (void *)o->name);
     }
+    /* Of files: hints to the host, which are not needed. */
+    g_ptr_array_add(names, (void *)"extent_size_hint");
+    g_ptr_array_add(names, (void *)"nocow");
     g_ptr_array_add(names, NULL);
     for (unsigned i = 0; i < keyvals_count(kv); i++) {
         const char *key = keyvals_key(kv, i);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "block/filter.h"
 #include "block/options.h"
 #include "util/size.h"
 #include "util/suggest.h"
@@ -194,16 +195,17 @@ static bool is_foreign(const char *file)
 /* The errors that have words of qemu's own. @o is resolved. */
 static bool check_file(const NodeOptions *o, GError **error)
 {
-    const BlockDriver *driver = o->format ? block_driver_find(o->format) : NULL;
+    bool known = !o->format || block_driver_find(o->format) || filter_find(o->format);
     const char *file = o->file;
+    struct stat st;
     int fd;
 
-    if (o->format && !driver) {
+    if (!known) {
         g_autofree char *text = img_unknown_format("driver", o->format);
 
         return fail(error, "%s", text);
     }
-    if (node_is_remote(file)) {
+    if (!file || node_is_remote(file)) {
         return true;
     }
     if (!*file) {
@@ -219,9 +221,10 @@ static bool check_file(const NodeOptions *o, GError **error)
     if (fd >= 0) {
         close(fd);
     }
-    if (g_file_test(file, G_FILE_TEST_IS_DIR)) {
-        return o->readonly ? fail(error, "'file' driver requires '%s' to be a regular file", file)
-                           : fail(error, "Could not open '%s': %s", file, g_strerror(EISDIR));
+    if (stat(file, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
+        return S_ISDIR(st.st_mode) && !o->readonly
+                   ? fail(error, "Could not open '%s': %s", file, g_strerror(EISDIR))
+                   : fail(error, "'file' driver requires '%s' to be a regular file", file);
     }
     return true;
 }
@@ -241,7 +244,7 @@ static bool is_other_format(const char *file, const char *format)
 {
     const BlockDriver *driver = format ? block_driver_find(format) : NULL;
     uint8_t head[NODE_PROBE_BYTES];
-    FILE *f = driver && driver->probe ? fopen(file, "re") : NULL;
+    FILE *f = file && driver && driver->probe ? fopen(file, "re") : NULL;
     size_t n = f ? fread(head, 1, sizeof(head), f) : 0;
 
     if (f) {
@@ -251,7 +254,7 @@ static bool is_other_format(const char *file, const char *format)
 }
 
 /* What node_open() said of @o, in qemu's words. */
-static void translate(const NodeOptions *o, const GError *said, GError **error)
+static void translate(const NodeOptions *o, const char *name, const GError *said, GError **error)
 {
     if (is_other_format(o->file, o->format)) {
         fail(error, "Image is not in %s format", o->format);
@@ -262,8 +265,23 @@ static void translate(const NodeOptions *o, const GError *said, GError **error)
              !locked       ? ""
              : o->readonly ? "Failed to get shared \"write\" lock: "
                            : "Failed to get \"write\" lock: ",
-             img_error_text(said, o->file));
+             img_error_text(said, name));
     }
+}
+
+/* The file at the bottom. */
+static const char *file_of(const NodeOptions *o)
+{
+    static const char *const keys[] = {
+        "x-image",       "file.x-image",        "image.filename",
+        "file.filename", "file.image.filename", "file.file.filename"
+    };
+    const char *name = o->file;
+
+    for (unsigned i = 0; !name && i < G_N_ELEMENTS(keys); i++) {
+        name = node_dict_get(o->dict, keys[i]);
+    }
+    return name ? name : "";
 }
 
 BlockNode *img_open_image(const NodeOptions *options, GError **error)
@@ -271,16 +289,18 @@ BlockNode *img_open_image(const NodeOptions *options, GError **error)
     NodeOptions o = *options;
     g_autoptr(NodeDict) dict = NULL;
     g_autoptr(GError) said = NULL;
+    g_autofree char *name = NULL;
     BlockNode *node;
 
     if (!node_options_resolve(&o, &dict, error) || !check_file(&o, error)) {
         return NULL;
     }
+    name = g_strdup(file_of(&o));
     node = node_open(&o, &said);
     if (!node) {
-        translate(&o, said, error);
+        translate(&o, name, said, error);
     } else if (node->probed && !o.readonly && !strcmp(node->driver->name, "raw")) {
-        warn_probed(o.file);
+        warn_probed(node->name);
     }
     return node;
 }

@@ -68,33 +68,6 @@ bool io_request_vector(IoRequest *r, char **words, int n, int fill)
     return true;
 }
 
-/* Clusters that @node has nothing of come into it before they are read (-C). */
-static int copy_on_read(BlockNode *node, uint64_t offset, uint64_t bytes)
-{
-    uint64_t cluster = MAX(img_cluster_size(node), BLOCK_SECTOR);
-    uint64_t at = offset / cluster * cluster;
-    uint64_t end = MIN((offset + bytes + cluster - 1) / cluster * cluster, node->length);
-    int err = 0;
-
-    while (at < end && !err) {
-        NodeStatus status;
-        uint64_t n;
-        g_autofree char *buf = NULL;
-
-        err = node_status(node, at, end - at, &status);
-        n = err ? 0 : MIN(status.bytes, 1 << 20);
-        if (!err && !(status.flags & NODE_ALLOCATED)) {
-            buf = g_malloc(n);
-            err = node_pread(node, at, buf, n);
-            err = err ? err : node_pwrite(node, at, buf, n);
-        } else {
-            n = err ? 0 : status.bytes;
-        }
-        at += n;
-    }
-    return err;
-}
-
 static int run_write(BlockNode *node, IoRequest *r, IovCursor *c)
 {
     int err;
@@ -136,7 +109,7 @@ int io_request_run(IoRequest *r)
     } else if (r->writes) {
         err = run_write(node, r, &c);
     } else {
-        err = io_image.mode.copy_on_read && r->bytes ? copy_on_read(node, r->offset, r->bytes) : 0;
+        err = io_image.mode.copy_on_read && r->bytes ? node_copy_up(node, r->offset, r->bytes) : 0;
         err = err ? err : node_read(node, r->offset, r->bytes, &c);
     }
     g_rw_lock_reader_unlock(&io_image.lock);

@@ -6,6 +6,7 @@
  */
 #include <getopt.h>
 #include <stdio.h>
+#include "block/filter.h"
 #include "io/io-priv.h"
 
 enum { FILL_WRITE = 0xcd, FILL_READ = 0xab, MAX_RUNNING = 64 };
@@ -60,7 +61,7 @@ static bool overlaps(const IoRequest *a, const IoRequest *b)
 
 static void start(AsyncRequest *a)
 {
-    for (GList *l = running.head; l; l = l->next) {
+    for (GList *l = running.head; l && !blkdebug_is_below(io_image.node); l = l->next) {
         if (overlaps(&((AsyncRequest *)l->data)->r, &a->r)) {
             io_drain();
             break;

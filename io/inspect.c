@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "block/filter.h"
 #include "io/io-priv.h"
 
 bool io_cmd_flush(int argc, char **argv)
@@ -192,28 +193,48 @@ bool io_cmd_sigraise(int argc, char **argv)
     return true;
 }
 
-/* ---- Break points: of a driver for faults, which there is none of ---- */
+/* ---- Break points, of block/blkdebug.c ---- */
 
 bool io_cmd_break(int argc, char **argv)
 {
-    printf("Could not set breakpoint: %s\n", g_strerror(ENOTSUP));
-    return false;
+    if (!blkdebug_break(io_image.node, argv[1], argv[2])) {
+        printf("Could not set breakpoint: %s\n", g_strerror(ENOTSUP));
+        return false;
+    }
+    return true;
+}
+
+static int break_error(void)
+{
+    return blkdebug_is_below(io_image.node) ? ENOENT : ENOTSUP;
 }
 
 bool io_cmd_remove_break(int argc, char **argv)
 {
-    printf("Could not remove breakpoint %s: %s\n", argv[1], g_strerror(ENOTSUP));
-    return false;
+    if (!blkdebug_remove_break(io_image.node, argv[1])) {
+        printf("Could not remove breakpoint %s: %s\n", argv[1], g_strerror(break_error()));
+        return false;
+    }
+    return true;
 }
 
 bool io_cmd_resume(int argc, char **argv)
 {
-    printf("Could not resume request: %s\n", g_strerror(ENOTSUP));
-    return false;
+    if (!blkdebug_resume(io_image.node, argv[1])) {
+        printf("Could not resume request: %s\n", g_strerror(break_error()));
+        return false;
+    }
+    return true;
 }
 
 bool io_cmd_wait_break(int argc, char **argv)
 {
-    printf("Could not wait for breakpoint %s: %s\n", argv[1], g_strerror(ENOTSUP));
-    return false;
+    if (!blkdebug_is_below(io_image.node)) {
+        printf("Could not wait for breakpoint %s: %s\n", argv[1], g_strerror(ENOTSUP));
+        return false;
+    }
+    while (!blkdebug_is_suspended(io_image.node, argv[1])) {
+        g_usleep(1000);
+    }
+    return true;
 }

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include "block/filter.h"
 #include "io/io-priv.h"
 
 static bool quitting;
@@ -206,8 +207,9 @@ static bool run_words(int argc, char **argv)
     if (c->perm & IO_WRITES && io_image.node->readonly) {
         return io_fail("Block node is read-only");
     }
-    if (c->run != io_cmd_aio_read && c->run != io_cmd_aio_write) {
-        io_drain();
+    if (!blkdebug_is_below(io_image.node) && c->run != io_cmd_aio_read &&
+        c->run != io_cmd_aio_write) {
+        io_drain(); /* none of them waits for a command to come */
     }
     optind = 0;
     return c->run(argc, argv);

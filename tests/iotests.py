@@ -25,7 +25,7 @@ import tempfile
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.environ.get("MENURA_BUILD", os.path.join(ROOT, "build"))
 FORMATS = ["raw", "qcow2", "qed", "vmdk", "vpc", "vdi", "vhdx", "parallels"]
-TIMEOUT = 300
+TIMEOUT = 120
 OTHERS = ["qemu-system-x86_64", "qemu-nbd", "storage-daemon/qemu-storage-daemon"]
 # What a test says that needs more than the two tools.
 NEEDS = [

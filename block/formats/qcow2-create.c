@@ -58,7 +58,7 @@ int qcow2_l1_grow(Qcow2 *s, uint64_t length)
 }
 
 /* The table at its new place is on the disk before the header names it; what it replaces is free only after that. */
-static int write_size(Qcow2 *s)
+int qcow2_write_size(Qcow2 *s)
 {
     g_autoptr(GArray) freed = s->freed;
     int err;
@@ -115,7 +115,7 @@ static bool resize_locked(Qcow2 *s, uint64_t length, NodePrealloc prealloc, GErr
     err = err ? err : qcow2_l1_grow(s, length);
     if (!err) {
         set_length(s->node, length);
-        err = write_size(s);
+        err = qcow2_write_size(s);
     }
     err = err ? err : zero_growth(s, old, s->node->length);
     err = err ? err : qcow2_flush_all(s);
@@ -237,18 +237,23 @@ static bool check_wanted(const Wanted *w, GError **error)
     uint64_t c = w->cluster_size, r = w->refcount_bits;
 
     if (c & (c - 1) || c < 1u << QCOW2_MIN_BITS || c > 1u << QCOW2_MAX_BITS) {
-        return refuse(error, "cluster_size: must be a power of two from 512 to 2M");
+        return refuse(error, "Cluster size must be a power of two between 512 and 2048k");
     }
     if (w->length / (c * (c / (w->extended ? 16 : 8))) >= QCOW2_MAX_L1 / 8) {
-        return refuse(error, "size: too large for this cluster_size; a larger one allows more");
+        return refuse(error, "The image size is too large for file format 'qcow2' (try using a "
+                             "larger cluster size)");
     }
     if (r & (r - 1) || !r || r > 64) {
-        return refuse(error, "refcount_bits: must be a power of two from 1 to 64");
+        return refuse(error, "Refcount width must be a power of two and may not exceed 64 bits");
     }
-    if (w->v2 && (w->lazy || w->extended || w->compression || r != 16 || w->data_file)) {
+    if (w->v2 && r != 16) {
+        return refuse(error, "Different refcount widths than 16 bits require compatibility level "
+                             "1.1 or above (use version=v3 or greater)");
+    }
+    if (w->v2 && (w->lazy || w->extended || w->compression || w->data_file)) {
         return refuse(error,
-                      "compat=0.10: has no lazy_refcounts, extended_l2, compression_type=zstd, "
-                      "data_file nor other refcount_bits than 16");
+                      "compat=0.10: has no lazy_refcounts, extended_l2, compression_type=zstd or "
+                      "data_file");
     }
     if (w->extended && c < 16384) {
         return refuse(error, "extended_l2: needs a cluster_size of at least 16k");
@@ -262,6 +267,16 @@ static bool check_wanted(const Wanted *w, GError **error)
     return true;
 }
 
+static bool read_refcount_bits(const KeyVals *options, Wanted *w, GError **error)
+{
+    const char *text = keyvals_get(options, "refcount_bits");
+
+    if (text && (!keyval_parse_uint(text, &w->refcount_bits) || w->refcount_bits > 64)) {
+        w->refcount_bits = 0; /* refused with the others */
+    }
+    return true;
+}
+
 static bool read_wanted(const KeyVals *options, Wanted *w, GError **error)
 {
     *w = (Wanted){ .cluster_size = 65536, .refcount_bits = 16 };
@@ -271,8 +286,8 @@ static bool read_wanted(const KeyVals *options, Wanted *w, GError **error)
            keyvals_get_bool(options, "qcow2", "lazy_refcounts", &w->lazy, error) &&
            keyvals_get_bool(options, "qcow2", "extended_l2", &w->extended, error) &&
            keyvals_get_bool(options, "qcow2", "data_file_raw", &w->data_raw, error) &&
-           keyvals_get_uint(options, "qcow2", "refcount_bits", 1, 64, &w->refcount_bits, error) &&
-           read_names(options, w, error) && check_wanted(w, error);
+           read_refcount_bits(options, w, error) && read_names(options, w, error) &&
+           check_wanted(w, error);
 }
 
 /* A Qcow2 only to lay out the header in. */

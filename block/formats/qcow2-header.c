@@ -8,6 +8,8 @@
 #include <string.h>
 #include "block/formats/qcow2.h"
 
+enum { FEATURES = 8, FEATURES_BYTES = 8 + FEATURES * 48 };
+
 #define EXT_FORMAT    0xe2792acau
 #define EXT_FEATURES  0x6803f857u
 #define EXT_BITMAPS   0x23852875u
@@ -62,17 +64,25 @@ int qcow2_prepare_write(Qcow2 *s)
 
 /* ---- Reading ---- */
 
-/* The name that the image's own table gives an incompatible feature, or NULL. */
-static char *feature_name(const uint8_t *table, uint32_t bytes, unsigned bit)
+/* The names that the image's own table gives these incompatible features, and the bits that it gives none. */
+static char *feature_names(const uint8_t *table, uint32_t bytes, uint64_t bits)
 {
-    for (; table && bytes >= 48; table += 48, bytes -= 48) {
-        if (table[0] == 0 && table[1] == bit) {
-            g_autofree char *name = g_strndup((const char *)table + 2, 46);
+    g_autoptr(GString) text = g_string_new(NULL);
 
-            return g_str_to_ascii(name, "C");
+    for (; table && bytes >= 48; table += 48, bytes -= 48) {
+        if (table[0] == 0 && table[1] < 64 && bits & 1ull << table[1]) {
+            g_autofree char *name = g_strndup((const char *)table + 2, 46);
+            g_autofree char *plain = g_str_to_ascii(name, "C");
+
+            g_string_append_printf(text, "%s%s", text->len ? ", " : "", plain);
+            bits &= ~(1ull << table[1]);
         }
     }
-    return NULL;
+    if (bits) {
+        g_string_append_printf(text, "%sUnknown incompatible feature: %" G_GINT64_MODIFIER "x",
+                               text->len ? ", " : "", bits);
+    }
+    return g_strdup(text->str);
 }
 
 static bool check_features(Qcow2 *s, const NodeOptions *options, const uint8_t *table,
@@ -82,14 +92,12 @@ static bool check_features(Qcow2 *s, const NodeOptions *options, const uint8_t *
                        ~(uint64_t)(Q_DIRTY | Q_CORRUPT | Q_DATA_FILE | Q_COMPRESSION | Q_EXTENDED);
 
     if (unknown) {
-        unsigned bit = (unsigned)__builtin_ctzll(unknown);
-        g_autofree char *name = feature_name(table, bytes, bit);
+        g_autofree char *names = feature_names(table, bytes, unknown);
 
-        return node_fail(s->node, error, "needs a feature that is not supported: bit %u, %s", bit,
-                         name ? name : "which it gives no name");
+        return node_fail(s->node, error, "Unsupported qcow2 feature(s): %s", names);
     }
     if ((s->incompatible & Q_CORRUPT) && !options->readonly && !options->repair) {
-        return node_fail(s->node, error, "is marked as corrupt: repair it, or open it read-only");
+        return node_fail(s->node, error, "Image is corrupt; cannot be opened read/write");
     }
     return true;
 }
@@ -102,9 +110,11 @@ static bool read_backing_name(Qcow2 *s, GError **error)
     if (!offset) {
         return true;
     }
-    if (size > QCOW2_MAX_NAME || offset < s->header_length || offset > s->cluster_size ||
-        size > s->cluster_size - offset) {
-        return node_fail(s->node, error, "the name of its backing file is not in the header");
+    if (size > QCOW2_MAX_NAME || size > s->cluster_size - offset) {
+        return node_fail(s->node, error, "Backing file name too long");
+    }
+    if (offset < s->header_length) {
+        return node_fail(s->node, error, "Invalid backing file offset");
     }
     if (!size) {
         return true;
@@ -153,7 +163,7 @@ static uint64_t extensions_end(const Qcow2 *s)
 {
     uint64_t backing = q_get64(s->head + QH_BACKING_OFFSET);
 
-    return backing > s->header_length && backing < s->cluster_size ? backing : s->cluster_size;
+    return backing && backing < s->cluster_size ? backing : s->cluster_size;
 }
 
 static bool read_extensions(Qcow2 *s, const NodeOptions *options, GError **error)
@@ -162,12 +172,15 @@ static bool read_extensions(Qcow2 *s, const NodeOptions *options, GError **error
     const uint8_t *features = NULL;
     uint32_t features_len = 0;
 
-    while (end - at >= 8 && q_get32(s->head + at)) {
+    if (q_get64(s->head + QH_BACKING_OFFSET) > s->cluster_size) {
+        return node_fail(s->node, error, "Invalid backing file offset");
+    }
+    while (at < end && q_get32(s->head + at)) {
         uint32_t type = q_get32(s->head + at), len = q_get32(s->head + at + 4);
 
         at += 8;
-        if (len > end - at) {
-            return node_fail(s->node, error, "the header extension %08x is too long", type);
+        if (at > end || len > end - at) {
+            return node_fail(s->node, error, "Header extension too large");
         }
         if (type == EXT_FEATURES) {
             features = s->head + at;
@@ -194,7 +207,10 @@ static bool read_v3_fields(Qcow2 *s, GError **error)
     s->autoclear = q_get64(h + QH_AUTOCLEAR);
     s->refcount_order = q_get32(h + QH_REFCOUNT_ORDER);
     s->header_length = q_get32(h + QH_LENGTH);
-    if (s->header_length < 104 || s->header_length % 8 || s->header_length > s->cluster_size) {
+    if (s->header_length > s->cluster_size) {
+        return node_fail(s->node, error, "qcow2 header exceeds cluster size");
+    }
+    if (s->header_length < 104 || s->header_length % 8) {
         return node_fail(s->node, error, "its header has a length of %u bytes", s->header_length);
     }
     if (s->refcount_order > 6) {
@@ -303,19 +319,45 @@ static void put_extension(GByteArray *out, uint32_t type, const void *data, size
     }
 }
 
-/* All extensions of the header but the backing file's format. */
-static void keep_extensions(Qcow2 *s, GByteArray *out)
+/* The names of all features, for programs that do not know them: type, bit and name. */
+static void put_features(GByteArray *out)
+{
+    static const struct {
+        uint8_t type, bit;
+        const char *name;
+    } features[FEATURES] = { { 0, 0, "dirty bit" },
+                             { 0, 1, "corrupt bit" },
+                             { 0, 2, "external data file" },
+                             { 0, 3, "compression type" },
+                             { 0, 4, "extended L2 entries" },
+                             { 1, 0, "lazy refcounts" },
+                             { 2, 0, "bitmaps" },
+                             { 2, 1, "raw external data" } };
+    uint8_t table[G_N_ELEMENTS(features) * 48] = { 0 };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(features); i++) {
+        table[i * 48] = features[i].type;
+        table[i * 48 + 1] = features[i].bit;
+        memcpy(table + i * 48 + 2, features[i].name, strlen(features[i].name));
+    }
+    put_extension(out, EXT_FEATURES, table, sizeof(table));
+}
+
+/* The extensions of the header that are in no way known, or only those of bitmaps (@bitmaps). */
+static void keep_extensions(Qcow2 *s, GByteArray *out, bool bitmaps)
 {
     uint64_t at = s->header_length, end = extensions_end(s);
 
-    while (end - at >= 8 && q_get32(s->head + at)) {
+    while (at + 8 <= end && q_get32(s->head + at)) {
         uint32_t type = q_get32(s->head + at), len = q_get32(s->head + at + 4);
 
         at += 8;
         if (len > end - at) {
             return;
         }
-        if (type != EXT_FORMAT) {
+        if (bitmaps ? type == EXT_BITMAPS
+                    : type != EXT_BITMAPS && type != EXT_FORMAT && type != EXT_DATA_FILE &&
+                          type != EXT_FEATURES) {
             put_extension(out, type, s->head + at, len);
         }
         at += MIN(end - at, ((uint64_t)len + 7) / 8 * 8);
@@ -324,16 +366,22 @@ static void keep_extensions(Qcow2 *s, GByteArray *out)
 
 bool qcow2_header_layout(Qcow2 *s, const char *backing, const char *format, GError **error)
 {
-    g_autoptr(GByteArray) out = g_byte_array_new();
+    g_autoptr(GByteArray) out = g_byte_array_new(), kept = g_byte_array_new();
     size_t name = backing ? strlen(backing) : 0;
 
-    keep_extensions(s, out);
     if (backing && format) {
         put_extension(out, EXT_FORMAT, format, strlen(format));
     }
-    if (!q_get32(s->head + s->header_length) && s->data_file) { /* a new image */
+    if (s->data_file) {
         put_extension(out, EXT_DATA_FILE, s->data_file, strlen(s->data_file));
     }
+    keep_extensions(s, kept, true);
+    keep_extensions(s, kept, false);
+    if (s->header_length > QCOW2_V2_HEADER &&
+        s->header_length + out->len + FEATURES_BYTES + kept->len + 8 + name <= s->cluster_size) {
+        put_features(out);
+    }
+    g_byte_array_append(out, kept->data, kept->len);
     put_extension(out, 0, NULL, 0);
     if (name > QCOW2_MAX_NAME || s->header_length + out->len + name > s->cluster_size) {
         return node_fail(s->node, error, "the name of the backing file is too long");

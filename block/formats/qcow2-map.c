@@ -167,6 +167,7 @@ int qcow2_read_extent(Qcow2 *s, const Qcow2Extent *x, uint64_t offset, IovCursor
         if (x->host > NODE_MAX_LENGTH) {
             return -EIO;
         }
+        node_event(data, "read_aio");
         if (s->external) { /* may be shorter */
             uint64_t there = x->host < data->length ? MIN(x->bytes, data->length - x->host) : 0;
             int err = there ? node_read(data, x->host, there, c) : 0;
@@ -198,6 +199,34 @@ int qcow2_read(BlockNode *node, uint64_t offset, uint64_t bytes, IovCursor *c)
         g_mutex_lock(&s->lock);
         offset += x.bytes;
         bytes -= x.bytes;
+    }
+    qcow2_end(s, op);
+    return err;
+}
+
+int qcow2_vm_state_read(BlockNode *node, uint64_t offset, uint64_t bytes, IovCursor *c)
+{
+    Qcow2 *s = node->priv;
+    uint64_t at = qcow2_vm_state_at(s) + offset;
+    Qcow2Extent x;
+    unsigned op;
+    int err = 0;
+
+    if (offset > NODE_MAX_LENGTH / 2 || bytes > NODE_MAX_LENGTH / 2) {
+        return -EFBIG;
+    }
+    qcow2_begin(s, &op);
+    for (; bytes && !err; at += x.bytes, bytes -= x.bytes) {
+        x = (Qcow2Extent){ .kind = QK_UNALLOCATED, .bytes = bytes };
+        err =
+            at >> (s->l2_bits + s->cluster_bits) < s->l1_size ? qcow2_lookup(s, at, bytes, &x) : 0;
+        if (err || x.kind == QK_UNALLOCATED) { /* nothing of it is behind the image */
+            iov_zero(c, err ? 0 : x.bytes);
+            continue;
+        }
+        g_mutex_unlock(&s->lock);
+        err = qcow2_read_extent(s, &x, at, c);
+        g_mutex_lock(&s->lock);
     }
     qcow2_end(s, op);
     return err;

@@ -12,9 +12,14 @@ bool qcow2_reftable_read(Qcow2 *s, GError **error)
     uint64_t bytes = (uint64_t)q_get32(s->head + QH_REFTABLE_CLUSTERS) << s->cluster_bits;
 
     s->reftable_offset = q_get64(s->head + QH_REFTABLE_OFFSET);
-    if (bytes > QCOW2_MAX_REFTABLE || s->reftable_offset % s->cluster_size ||
-        s->reftable_offset > s->node->file->length) {
-        return node_fail(s->node, error, "its refcount table is out of range");
+    if (bytes > QCOW2_MAX_REFTABLE) {
+        return node_fail(s->node, error, "Reference count table too large");
+    }
+    if (!bytes) {
+        return node_fail(s->node, error, "Image does not contain a reference count table");
+    }
+    if (s->reftable_offset % s->cluster_size || s->reftable_offset > s->node->file->length) {
+        return node_fail(s->node, error, "Reference count table offset invalid");
     }
     s->reftable = g_try_malloc0(MAX(bytes, 8));
     if (!s->reftable) {

@@ -85,8 +85,11 @@ bool qcow2_snapshots_read(Qcow2 *s, GError **error)
     uint32_t n = q_get32(s->head + QH_SNAPSHOTS);
     uint64_t at = q_get64(s->head + QH_SNAPSHOTS_OFFSET);
 
-    if (n > QCOW2_MAX_SNAPSHOTS || (n && (at % s->cluster_size || at > s->node->file->length))) {
-        return node_fail(s->node, error, "its table of snapshots is out of range");
+    if (n > QCOW2_MAX_SNAPSHOTS) {
+        return node_fail(s->node, error, "Snapshot table too large");
+    }
+    if (at % s->cluster_size || (n && at > s->node->file->length)) {
+        return node_fail(s->node, error, "Snapshot table offset invalid");
     }
     s->snapshots_offset = n ? at : 0;
     for (uint32_t i = 0; i < n; i++) {

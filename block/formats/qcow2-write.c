@@ -317,7 +317,7 @@ static bool reads_as_zero(Qcow2 *s, uint64_t offset, uint64_t bytes)
 /* What the guest reads now, zeroes behind the disk's end. */
 static int read_around(Qcow2 *s, uint64_t offset, uint8_t *buf, uint64_t bytes)
 {
-    uint64_t length = s->node->length;
+    uint64_t length = offset < qcow2_vm_state_at(s) ? s->node->length : UINT64_MAX;
     uint64_t there = offset < length ? MIN(bytes, length - offset) : 0;
     struct iovec iov = { buf, there };
     IovCursor c = { &iov, 1, 0 };
@@ -359,6 +359,7 @@ static int write_around(Qcow2 *s, const Step *p, IovCursor *c)
         iov[used++] = (struct iovec){ around + head, tail };
     }
     all.n = used;
+    node_event(s->data, "write_aio");
     err = err ? err : bytes < p->bytes ? -EIO : node_write(s->data, p->host, p->to - p->from, &all);
     if (!err) {
         iov_advance(c, p->bytes);
@@ -436,7 +437,47 @@ int qcow2_write(BlockNode *node, uint64_t offset, uint64_t bytes, IovCursor *c)
     return err;
 }
 
+/* ---- The state of a machine: behind the disk, in the part of the L1 table that the disk does not need ---- */
+
+static int reserve_vm_state(Qcow2 *s, uint64_t end)
+{
+    uint32_t n = s->l1_size;
+    int err;
+
+    qcow2_alone_begin(s);
+    err = qcow2_prepare_write(s);
+    err = err ? err : qcow2_flush_all(s);
+    err = err ? err : qcow2_l1_grow(s, end);
+    err = err || s->l1_size == n ? err : qcow2_write_size(s);
+    qcow2_alone_end(s);
+    return err;
+}
+
+int qcow2_vm_state_write(BlockNode *node, uint64_t offset, uint64_t bytes, IovCursor *c)
+{
+    Qcow2 *s = node->priv;
+    uint64_t at = qcow2_vm_state_at(s);
+    unsigned op;
+    int err;
+
+    if (node->readonly || offset > NODE_MAX_LENGTH - at || bytes > NODE_MAX_LENGTH - at - offset) {
+        return node->readonly ? -EROFS : -EFBIG;
+    }
+    err = bytes ? reserve_vm_state(s, at + offset + bytes) : 0;
+    if (err || !bytes) {
+        return err;
+    }
+    qcow2_begin(s, &op);
+    err = write_locked(s, at + offset, bytes, c);
+    qcow2_end(s, op);
+    return err;
+}
+
 /* ---- Zeroes ---- */
+
+/* What becomes of clusters that are not there: a write marks them as zeroes (in version 3), a discard only if something is behind the image.
+ * What is cut off (ZERO_CUT) leaves no mark either. */
+typedef enum ZeroMode { ZERO_WRITE, ZERO_DISCARD, ZERO_CUT } ZeroMode;
 
 static int write_zero_bytes(Qcow2 *s, uint64_t offset, uint64_t bytes)
 {
@@ -458,19 +499,19 @@ static int write_zero_bytes(Qcow2 *s, uint64_t offset, uint64_t bytes)
 }
 
 /* A whole cluster becomes zeroes. @unmap: without a host cluster. */
-static void zero_cluster(Qcow2 *s, Qcow2Table *t, uint64_t i, bool unmap)
+static void zero_cluster(Qcow2 *s, Qcow2Table *t, uint64_t i, bool unmap, ZeroMode mode)
 {
     uint64_t entry, bitmap, flag = s->version >= 3 && !s->extended ? QE_ZERO : 0;
-    bool keep;
+    bool keep, marked = mode != ZERO_CUT || s->has_backing;
 
     qcow2_entry_get(s, t, i, &entry, &bitmap);
     keep = is_own(s, entry) && (!unmap || s->external) && s->version >= 3;
     if (!keep) {
         qcow2_free_entry(s, entry);
         entry = 0;
-        flag = s->has_backing ? flag : 0;
+        flag = marked ? flag : 0;
     }
-    bitmap = s->extended && (keep || s->has_backing) ? (uint64_t)UINT32_MAX << 32 : 0;
+    bitmap = s->extended && (keep || marked) ? (uint64_t)UINT32_MAX << 32 : 0;
     qcow2_entry_set(s, t, i, (entry & (QE_OFFSET | QE_COPIED)) | flag, bitmap);
 }
 
@@ -484,9 +525,27 @@ static void zero_subclusters(Qcow2 *s, Qcow2Table *t, uint64_t i, uint64_t from,
     qcow2_entry_set(s, t, i, entry, (bitmap & ~subs) | subs << 32);
 }
 
-/* The first of [@offset, @offset + @bytes), which begins and ends at subclusters: their number in @*done. */
-static int zero_step(Qcow2 *s, uint64_t offset, uint64_t bytes, bool unmap, uint64_t *done)
+/* Nothing needs to be done: it is marked as zeroes, or is not there and needs no mark (@marks: it does). A whole cluster that shall be unmapped
+ * may still have space. */
+static bool is_done(Qcow2 *s, uint64_t offset, uint64_t bytes, bool unmap, bool marks)
 {
+    Qcow2Extent x;
+    bool whole = bytes == s->cluster_size;
+
+    for (; bytes; offset += x.bytes, bytes -= x.bytes) {
+        if (qcow2_lookup(s, offset, bytes, &x) || x.kind == QK_DATA || x.kind == QK_COMPRESSED ||
+            (x.kind == QK_UNALLOCATED ? marks : unmap && whole)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The first of [@offset, @offset + @bytes), which begins and ends at subclusters: their number in @*done. */
+static int zero_step(Qcow2 *s, uint64_t offset, uint64_t bytes, bool unmap, ZeroMode mode,
+                     uint64_t *done)
+{
+    bool marks = s->has_backing || (mode == ZERO_WRITE && s->version >= 3);
     uint64_t in_cluster = offset & (s->cluster_size - 1), i = l2_index(s, offset);
     uint64_t entry, bitmap;
     Qcow2Table *t;
@@ -497,11 +556,11 @@ static int zero_step(Qcow2 *s, uint64_t offset, uint64_t bytes, bool unmap, uint
         return err;
     }
     err = qcow2_l2_get(s, l1_index(s, offset), &t);
-    if (!err && !t && !s->has_backing) { /* nothing here, nor in all of the table that is not */
+    if (!err && !t && !marks) { /* nothing here, nor in all of the table that is not */
         *done = MIN(bytes, (((1ull << s->l2_bits) - i) << s->cluster_bits) - in_cluster);
         return 0;
     }
-    if (err || (reads_as_zero(s, offset, *done) && (!unmap || *done < s->cluster_size))) {
+    if (err || is_done(s, offset, *done, unmap, marks)) {
         return err;
     }
     err = qcow2_l2_for_write(s, l1_index(s, offset), &t);
@@ -513,7 +572,7 @@ static int zero_step(Qcow2 *s, uint64_t offset, uint64_t bytes, bool unmap, uint
         return -EIO;
     }
     if (*done == s->cluster_size) {
-        zero_cluster(s, t, i, unmap);
+        zero_cluster(s, t, i, unmap, mode);
     } else if (entry & QE_COMPRESSED) {
         return write_zero_bytes(s, offset, *done);
     } else {
@@ -523,13 +582,13 @@ static int zero_step(Qcow2 *s, uint64_t offset, uint64_t bytes, bool unmap, uint
 }
 
 /* [@offset, @offset + @bytes) by mapping; without its ends if they are not at subclusters. */
-static int zero_by_map(Qcow2 *s, uint64_t offset, uint64_t bytes, bool unmap)
+static int zero_by_map(Qcow2 *s, uint64_t offset, uint64_t bytes, bool unmap, ZeroMode mode)
 {
     uint64_t done;
     int err = 0;
 
     for (unsigned n = 1; bytes && !err; n++, offset += done, bytes -= done) {
-        err = zero_step(s, offset, bytes, unmap, &done);
+        err = zero_step(s, offset, bytes, unmap, mode, &done);
         if (n % STEPS_ALONE == 0) { /* others may want something */
             g_mutex_unlock(&s->lock);
             g_mutex_lock(&s->lock);
@@ -538,7 +597,44 @@ static int zero_by_map(Qcow2 *s, uint64_t offset, uint64_t bytes, bool unmap)
     return err;
 }
 
-static int write_zeroes_locked(Qcow2 *s, uint64_t offset, uint64_t bytes, bool unmap)
+/* [@from, @to) is in one unit at @unit_at, of which the rest reads as zeroes, and nothing is written of it: all of it may become zeroes. */
+static bool rest_is_zero(Qcow2 *s, uint64_t unit_at, uint64_t unit, uint64_t from, uint64_t to)
+{
+    uint64_t end = MIN(unit_at + unit, s->node->length);
+    Qcow2Extent x;
+
+    for (uint64_t at = unit_at; at < end; at += x.bytes) {
+        bool inside = at >= from && at < to, zero = true;
+        uint64_t limit = inside ? to : at < from ? from : end;
+
+        if (qcow2_lookup(s, at, MIN(limit, end) - at, &x) ||
+            (x.kind != QK_UNALLOCATED && x.kind != QK_ZERO)) {
+            return false;
+        }
+        if (x.kind == QK_UNALLOCATED && !inside &&
+            (node_zero_behind(s->node, at, &x.bytes, &zero) || !zero)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A part of one unit; other writers of it are waited for. */
+static int zero_part(Qcow2 *s, uint64_t from, uint64_t to, bool unmap)
+{
+    uint64_t unit = 1ull << s->sub_bits, at = from & ~(unit - 1);
+    int err = from < to ? settle(s, from, 1) : 0;
+
+    if (err || from >= to) {
+        return err;
+    }
+    if (s->version >= 3 && rest_is_zero(s, at, unit, from, to)) {
+        return zero_by_map(s, at, unit, unmap, ZERO_WRITE);
+    }
+    return write_zero_bytes(s, from, to - from);
+}
+
+static int write_zeroes_locked(Qcow2 *s, uint64_t offset, uint64_t bytes, bool unmap, ZeroMode mode)
 {
     uint64_t unit = 1ull << s->sub_bits, end = offset + bytes;
     uint64_t from = (offset + unit - 1) / unit * unit;
@@ -546,17 +642,20 @@ static int write_zeroes_locked(Qcow2 *s, uint64_t offset, uint64_t bytes, bool u
     bool mapped = (s->version >= 3 || !s->has_backing) && !(s->autoclear & Q_RAW_DATA);
     int err;
 
-    if (!mapped || from >= to) {
+    if (!mapped) {
         return write_zero_bytes(s, offset, bytes);
     }
-    err = write_zero_bytes(s, offset, from - offset);
-    err = err ? err : zero_by_map(s, from, to - from, unmap);
-    return err || to >= end ? err : write_zero_bytes(s, to, end - to);
+    if (from > to) { /* within one unit */
+        return zero_part(s, offset, end, unmap);
+    }
+    err = zero_part(s, offset, from, unmap);
+    err = err || from == to ? err : zero_by_map(s, from, to - from, unmap, mode);
+    return err ? err : zero_part(s, to, end, unmap);
 }
 
 int qcow2_zero_alone(Qcow2 *s, uint64_t offset, uint64_t bytes, bool unmap)
 {
-    return write_zeroes_locked(s, offset, bytes, unmap);
+    return write_zeroes_locked(s, offset, bytes, unmap, ZERO_CUT);
 }
 
 int qcow2_write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes, bool unmap)
@@ -567,7 +666,7 @@ int qcow2_write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes, bool un
 
     qcow2_begin(s, &op);
     err = qcow2_prepare_write(s);
-    err = err ? err : write_zeroes_locked(s, offset, bytes, unmap);
+    err = err ? err : write_zeroes_locked(s, offset, bytes, unmap, ZERO_WRITE);
     qcow2_end(s, op);
     return err;
 }
@@ -587,7 +686,7 @@ int qcow2_discard(BlockNode *node, uint64_t offset, uint64_t bytes)
     }
     qcow2_begin(s, &op);
     err = qcow2_prepare_write(s);
-    err = err ? err : zero_by_map(s, from, to - from, true);
+    err = err ? err : zero_by_map(s, from, to - from, true, ZERO_DISCARD);
     qcow2_end(s, op);
     if (!err && s->external) {
         to = MIN(to, s->data->length);

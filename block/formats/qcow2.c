@@ -56,10 +56,19 @@ static bool read_l1(Qcow2 *s, GError **error)
 
     s->l1_size = q_get32(s->head + QH_L1_SIZE);
     s->l1_offset = q_get64(s->head + QH_L1_OFFSET);
-    if (s->l1_size > QCOW2_MAX_L1 / 8 || s->l1_size < needed || s->l1_offset % s->cluster_size ||
-        s->l1_offset > s->node->file->length) {
+    if (s->l1_size > QCOW2_MAX_L1 / 8 || needed > QCOW2_MAX_L1 / 8) {
+        bool big = s->l1_size <= QCOW2_MAX_L1 / 8;
+
         s->l1_size = 0;
-        return node_fail(s->node, error, "its L1 table is out of range");
+        return node_fail(s->node, error, big ? "Image is too big" : "Active L1 table too large");
+    }
+    if (s->l1_size < needed || s->l1_offset % s->cluster_size ||
+        s->l1_offset > s->node->file->length) {
+        bool small = s->l1_size < needed;
+
+        s->l1_size = 0;
+        return node_fail(s->node, error,
+                         small ? "L1 table is too small" : "Active L1 table offset invalid");
     }
     s->l1 = qcow2_l1_read(s, s->l1_offset, s->l1_size, &err);
     return s->l1 || node_fail_errno(s->node, error, err, "its L1 table cannot be read");
@@ -204,6 +213,11 @@ static void qcow2_info(BlockNode *node, GPtrArray *keys, GPtrArray *values)
     }
 }
 
+static uint64_t qcow2_vm_state_offset(BlockNode *node)
+{
+    return qcow2_vm_state_at(node->priv);
+}
+
 static uint64_t qcow2_cluster_size(BlockNode *node)
 {
     return ((Qcow2 *)node->priv)->cluster_size;
@@ -211,6 +225,7 @@ static uint64_t qcow2_cluster_size(BlockNode *node)
 
 const BlockDriver block_qcow2_driver = {
     .name = "qcow2",
+    .own_events = true,
     .probe = probe,
     .open = qcow2_open,
     .close = qcow2_close,
@@ -225,6 +240,9 @@ const BlockDriver block_qcow2_driver = {
     .truncate = qcow2_truncate,
     .create = qcow2_create,
     .create_options = qcow2_create_options,
+    .create_shown =
+        "cluster_size=65536 extended_l2=off preallocation compression_type=zlib size data_file "
+        "data_file_raw compat backing_file backing_fmt lazy_refcounts=off refcount_bits=16",
     .info = qcow2_info,
     .check = qcow2_check,
     .snapshots = qcow2_snapshots,
@@ -235,4 +253,7 @@ const BlockDriver block_qcow2_driver = {
     .make_empty = qcow2_make_empty,
     .set_backing = qcow2_set_backing,
     .cluster_size = qcow2_cluster_size,
+    .vm_state_offset = qcow2_vm_state_offset,
+    .vm_state_read = qcow2_vm_state_read,
+    .vm_state_write = qcow2_vm_state_write,
 };

@@ -187,6 +187,14 @@ static inline uint64_t q_file_length(const Qcow2 *s)
     return __atomic_load_n(&s->node->file->length, __ATOMIC_RELAXED);
 }
 
+/* The state of a machine begins at this guest offset, where no disk that has this L1 table can be. */
+static inline uint64_t qcow2_vm_state_at(const Qcow2 *s)
+{
+    uint64_t covered = 1ull << (s->l2_bits + s->cluster_bits);
+
+    return (s->node->length + covered - 1) / covered * covered;
+}
+
 /* Clusters that @bytes need. */
 static inline uint64_t q_clusters(const Qcow2 *s, uint64_t bytes)
 {
@@ -288,6 +296,7 @@ int qcow2_lookup(Qcow2 *s, uint64_t offset, uint64_t bytes, Qcow2Extent *x);
 /* Reads all of @x, which is at @offset. Without the lock. */
 int qcow2_read_extent(Qcow2 *s, const Qcow2Extent *x, uint64_t offset, IovCursor *c);
 int qcow2_read(BlockNode *node, uint64_t offset, uint64_t bytes, IovCursor *c);
+int qcow2_vm_state_read(BlockNode *node, uint64_t offset, uint64_t bytes, IovCursor *c);
 int qcow2_status(BlockNode *node, uint64_t offset, uint64_t bytes, NodeStatus *status);
 bool qcow2_direct(BlockNode *node, uint64_t offset, uint64_t bytes, bool write, int *fd,
                   uint64_t *fd_offset);
@@ -312,7 +321,8 @@ int qcow2_l2_for_write(Qcow2 *s, uint64_t index, Qcow2Table **t);
 void qcow2_entry_set(Qcow2 *s, Qcow2Table *t, uint64_t i, uint64_t entry, uint64_t bitmap);
 /* Gives clusters of zeroes to what is not mapped of [@from, @to). While alone. */
 bool qcow2_preallocate(Qcow2 *s, uint64_t from, uint64_t to, NodePrealloc prealloc, GError **error);
-/* As the driver's, while alone. */
+int qcow2_vm_state_write(BlockNode *node, uint64_t offset, uint64_t bytes, IovCursor *c);
+/* For a change of size, while alone: what is not there gets no mark unless something is behind the image. */
 int qcow2_zero_alone(Qcow2 *s, uint64_t offset, uint64_t bytes, bool unmap);
 
 /* ---- qcow2-snapshot.c ---- */
@@ -342,6 +352,8 @@ extern const NodeOptionInfo qcow2_create_options[];
 bool qcow2_create(const char *file, const KeyVals *options, GError **error);
 bool qcow2_truncate(BlockNode *node, uint64_t length, NodePrealloc prealloc, GError **error);
 bool qcow2_set_backing(BlockNode *node, const char *file, const char *format, GError **error);
+/* Writes the header's size and L1 table. While alone. */
+int qcow2_write_size(Qcow2 *s);
 /* Makes the L1 table long enough for @length bytes. While alone; the header is to be written then. */
 int qcow2_l1_grow(Qcow2 *s, uint64_t length);
 
