@@ -109,8 +109,12 @@ static bool open_monolithic(Vmdk *s, const uint8_t *h, const NodeOptions *option
 
 static bool open_extent(Vmdk *s, const VmdkLine *line, const NodeOptions *options, GError **error)
 {
-    NodeOptions below = *options;
     bool readonly = options->readonly || line->readonly;
+    NodeOptions below = { .format = "raw",
+                          .readonly = readonly,
+                          .direct = options->direct,
+                          .unsafe = options->unsafe,
+                          .share = options->share };
     char *path = line->name ? node_backing_path(s->node->name, line->name) : g_strdup("");
     VmdkExtent *e = add_extent(s, path, g_strdup(line->type), readonly);
 
@@ -127,8 +131,6 @@ static bool open_extent(Vmdk *s, const VmdkLine *line, const NodeOptions *option
         return node_fail(s->node, error, "its extent '%s' is no file", path);
     }
     below.file = path;
-    below.format = "raw";
-    below.readonly = readonly;
     e->opened = node_open(&below, error);
     if (!e->opened) {
         g_prefix_error(error, "%s: an extent of it cannot be opened: ", s->node->name);
