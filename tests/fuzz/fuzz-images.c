@@ -113,6 +113,20 @@ static void fix_vhdx(GByteArray *file)
 
 /* ---- One image ---- */
 
+/* An image may have made files beside it. */
+static void clean_up(void)
+{
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+    const char *name;
+
+    while (dir && (name = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename(folder, name, NULL);
+
+        g_unlink(path);
+    }
+    g_rmdir(folder);
+}
+
 /* What is not zero; the rest is a hole. */
 static void write_file(const GByteArray *file)
 {
@@ -318,6 +332,9 @@ static const char *const qed_options[] = { "size=1M,cluster_size=4k,table_size=1
 static const char *const vdi_options[] = { "size=3M", "size=1M,preallocation=metadata", NULL };
 static const char *const vpc_options[] = { "size=4M", "size=1M,subformat=fixed", NULL };
 static const char *const parallels_options[] = { "size=4M,cluster_size=64k", "size=3M", NULL };
+static const char *const vmdk_options[] = { "size=4M", "size=1M,subformat=monolithicFlat",
+                                            "size=4M,zeroed_grain=on",
+                                            "size=4M,subformat=streamOptimized", NULL };
 static const char *const vhdx_options[] = { "size=4M,block_size=1M,log_size=1M", NULL };
 
 int main(int argc, char **argv)
@@ -328,14 +345,14 @@ int main(int argc, char **argv)
         { "vdi", vdi_options, make_bases, NULL, run_format },
         { "vpc", vpc_options, make_bases, fix_vpc, run_format },
         { "parallels", parallels_options, make_bases, NULL, run_format },
+        { "vmdk", vmdk_options, make_bases, NULL, run_format },
         { "vhdx", vhdx_options, make_bases, fix_vhdx, run_format },
         { NULL },
     };
     int status = fuzz_main(targets, argc, argv);
 
     if (folder) {
-        g_unlink(image);
-        g_rmdir(folder);
+        clean_up();
     }
     return status;
 }

@@ -24,9 +24,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 from tap import Tap                                               # noqa: E402
 
-TARGETS = {name: "fuzz-images" for name in ("qcow2", "qed", "vdi", "vpc", "parallels", "vhdx")}
+TARGETS = {name: "fuzz-images" for name in ("qcow2", "qed", "vdi", "vpc", "parallels", "vmdk", "vhdx")}
 # Images in memory: the disk is not what is tested.
-MEMORY = {"TMPDIR": "/dev/shm"} if os.access("/dev/shm", os.W_OK) else {}
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 RUNS, CRASHES = 1500, 20
 # More memory at once than a file of some MiB is worth is a defect, too.
 SANITIZERS = {"ASAN_OPTIONS": "max_allocation_size_mb=512:malloc_context_size=8", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
@@ -54,8 +54,10 @@ def fuzz(args, target):
         while len(crashes) < CRASHES:
             how = ["--seconds", str(max(1, int(end - time.monotonic())))] if args.seconds else ["--runs", str(args.runs)]
             seed = random.randrange(1 << 32) if args.seed is None else args.seed
+            memory = tempfile.mkdtemp(dir=MEMORY)
             p = subprocess.run([program, target, corpus, "--seed", str(seed), *how, *(["--keep"] if args.keep else [])],
-                               capture_output=True, text=True, errors="replace", check=False, env={**SANITIZERS, **MEMORY, **os.environ})
+                               capture_output=True, text=True, errors="replace", check=False, env={**SANITIZERS, **os.environ, "TMPDIR": memory})
+            shutil.rmtree(memory, ignore_errors=True)
             if p.returncode == 0:
                 said.append(p.stdout.strip())
                 break
