@@ -242,7 +242,13 @@ def main():
             ("qcow2-backing", "qcow2", ["backing"], ",discard=unmap"),
             ("qcow2-small-clusters", "qcow2", ["-o", "cluster_size=4k,refcount_bits=64"], ""),
             ("qcow2-extended-l2", "qcow2", ["-o", "extended_l2=on,cluster_size=64k"], ""),
-            ("qcow2-compressed", "qcow2", ["-c"], ",cache=none")):
+            ("qcow2-compressed", "qcow2", ["-c"], ",cache=none"),
+            ("qed", "qed", ["backing"], ""),
+            ("vdi", "vdi", [], ""),
+            ("vmdk", "vmdk", [], ""),
+            ("vpc", "vpc", [], ""),
+            ("vhdx", "vhdx", ["-o", "log_size=1M,block_size=1M"], ""),
+            ("parallels", "parallels", [], "")):
         tap.case(name, blocks, args.seed, args.steps, fmt, create, options)
     tap.case("loss-is-noticed", noticed, args.seed, args.steps)
     tap.case("qcow2-killed", blocks, args.seed, args.steps * 100, "qcow2", ["backing"], "", 4)
