@@ -36,7 +36,7 @@ typedef struct Call {
     bool has_extent; /* of a block status */
     uint32_t extent_bytes, extent_flags;
     int err;
-    bool done;
+    bool done, waiting; /* for .wake */
     GCond wake;
 } Call;
 
@@ -384,11 +384,12 @@ static bool begin_call(NbdNode *n, Call *call)
     return false;
 }
 
-/* Somebody else is to read the replies. The caller has the lock, and all that it waits for. */
+/* Somebody else is to read the replies; not one who still sends: that may last until replies are read. If none waits yet, the next to wait
+ * reads. The caller has the lock. */
 static void pass_reading_on(NbdNode *n)
 {
     for (unsigned i = 0; i < MAX_CALLS && !n->reading; i++) {
-        if (n->calls[i]) {
+        if (n->calls[i] && n->calls[i]->waiting) {
             g_cond_signal(&n->calls[i]->wake);
             return;
         }
@@ -402,7 +403,9 @@ static void wait_for_reply(NbdNode *n, Call *call)
         int err;
 
         if (n->reading) {
+            call->waiting = true;
             g_cond_wait(&call->wake, &n->lock);
+            call->waiting = false;
             continue;
         }
         n->reading = true;

@@ -905,6 +905,41 @@ static void test_threads(void)
     fake_stop(&f);
 }
 
+/* Much to send and much to receive at once, more than sockets hold: whoever sends must not keep all from reading. */
+static gpointer cross(gpointer data)
+{
+    const Reader *r = data;
+    g_autofree uint8_t *buf = g_malloc0(SIZE);
+
+    for (unsigned i = 0; i < 60; i++) {
+        int err = (i + r->index) % 2 ? node_pwrite(r->node, 0, buf, SIZE)
+                                     : node_pread(r->node, 0, buf, i % 3 ? SIZE : 512);
+
+        g_assert_cmpint(err, ==, 0);
+    }
+    return NULL;
+}
+
+static void test_crossing(void)
+{
+    Fake f = { 0 };
+    Reader readers[6];
+    GThread *threads[6];
+    BlockNode *node;
+
+    fake_start(&f);
+    node = open_name(name, NULL);
+    for (unsigned i = 0; i < 6; i++) {
+        readers[i] = (Reader){ node, f.disk, i };
+        threads[i] = g_thread_new("cross", cross, &readers[i]);
+    }
+    for (unsigned i = 0; i < 6; i++) {
+        g_thread_join(threads[i]);
+    }
+    node_close(node);
+    fake_stop(&f);
+}
+
 /* ---- Random changes of what a server says ---- */
 
 static GByteArray *good_bytes; /* of a whole session */
@@ -1305,6 +1340,7 @@ int main(int argc, char **argv)
     g_test_add_func("/nbd/client/blocks", test_blocks);
     g_test_add_func("/nbd/client/lost-server", test_lost_server);
     g_test_add_func("/nbd/client/threads", test_threads);
+    g_test_add_func("/nbd/client/crossing", test_crossing);
     g_test_add_func("/nbd/client/fuzz", test_client_fuzz);
     g_test_add_func("/nbd/server/model", test_server_model);
     g_test_add_func("/nbd/server/shared", test_server_shared);
