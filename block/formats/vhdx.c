@@ -227,6 +227,7 @@ const BlockDriver block_vhdx_driver = {
     .direct = vhdx_direct,
     .create = vhdx_create,
     .create_options = vhdx_create_options,
+    .create_shown = "size log_size=1048576 block_size=0 subformat block_state_zero preallocation",
     .check = vhdx_check,
     .cluster_size = blockmap_block_size,
 };

@@ -506,6 +506,8 @@ const BlockDriver block_vmdk_driver = {
     .direct = vmdk_direct,
     .create = vmdk_create,
     .create_options = vmdk_create_options,
+    .create_shown = "size adapter_type backing_file backing_fmt compat6=off hwversion=undefined "
+                    "toolsversion subformat zeroed_grain",
     .info = vmdk_info,
     .files = vmdk_files,
     .check = vmdk_check,
