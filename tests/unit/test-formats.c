@@ -432,6 +432,7 @@ static void use_damaged(const Kind *k, bool readonly)
                             .format = k->format,
                             .readonly = readonly,
                             .no_backing = true,
+                            .unsafe = true,
                             .repair = g_test_rand_bit() };
     NodeCheck check = { .fix_leaks = !readonly, .fix_errors = !readonly };
     static uint8_t buf[65536];
