@@ -275,6 +275,9 @@ BlockNode *node_create_file(const char *file, GError **error)
     if (node_is_remote(file)) {
         return nbd_open_emptied(file, error);
     }
+    if (g_str_has_prefix(file, "file:")) {
+        options.file = file += strlen("file:");
+    }
     fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644);
     if (fd < 0) {
         g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "%s: cannot be made: %s",

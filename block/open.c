@@ -3,7 +3,9 @@
  * Opening nodes: what is below an image (a file, an export, another image, a filter), the image, and what is behind it, as far as the
  * options and then the image's header name it.
  */
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 #include "block/block-priv.h"
 #include "block/filter.h"
 #include "block/nbd-client.h"
@@ -15,7 +17,7 @@ static const BlockDriver *find_format(const char *file, const char *format, GErr
 {
     const BlockDriver *driver = block_driver_find(format);
     g_autoptr(GPtrArray) names = g_ptr_array_new();
-    g_autofree char *hint = NULL;
+    g_autofree char *hint = NULL, *prefix = file ? g_strconcat(file, ": ", NULL) : g_strdup("");
 
     if (driver) {
         return driver;
@@ -25,7 +27,7 @@ static const BlockDriver *find_format(const char *file, const char *format, GErr
     }
     g_ptr_array_add(names, NULL);
     hint = suggest_text(format, (const char *const *)names->pdata);
-    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s: unknown format '%s'%s", file, format,
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%sUnknown driver '%s'%s", prefix, format,
                 hint);
     return NULL;
 }
@@ -138,6 +140,18 @@ static BlockNode *open_below(const NodeOptions *options, const char *prefix, con
     return open_protocol(&below, error);
 }
 
+/* In words that say which file it is. */
+static bool is_missing(const char *path, GError **error)
+{
+    if (!path || g_str_has_prefix(path, "json:") || g_str_has_prefix(path, "file:") ||
+        g_str_has_prefix(path, "blkdebug:") || node_is_remote(path) || access(path, R_OK) == 0) {
+        return false;
+    }
+    g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "Could not open '%s': %s",
+                path, g_strerror(errno));
+    return true;
+}
+
 /* What @options say of the image behind @node, over what its header says. */
 static bool open_backing(BlockNode *node, const NodeOptions *options, GError **error)
 {
@@ -166,7 +180,7 @@ static bool open_backing(BlockNode *node, const NodeOptions *options, GError **e
         path = node_backing_path(node->name, node->backing_name);
         below.file = path;
     }
-    node->backing = open_any(&below, error);
+    node->backing = is_missing(path, error) ? NULL : open_any(&below, error);
     if (!node->backing) {
         g_prefix_error(error, "Could not open backing file: ");
         return false;
@@ -227,7 +241,8 @@ static BlockNode *open_format(const NodeOptions *options, GError **error)
     const BlockDriver *driver = NULL;
     BlockNode *file, *node;
 
-    if (options->format && !(driver = find_format(options->file, options->format, error))) {
+    if (options->format &&
+        !(driver = find_format(options->depth ? NULL : options->file, options->format, error))) {
         return NULL;
     }
     file = open_file_of(options, error);

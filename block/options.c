@@ -443,6 +443,18 @@ static const char *place_name(NodeDict *dict, const char *name, const char *driv
     return name;
 }
 
+/* As a path that nobody takes for "PROTOCOL:...". */
+static const char *plain_path(NodeDict *dict, const char *path)
+{
+    g_autofree char *dotted = g_strconcat("./", path, NULL);
+
+    if (path[strcspn(path, ":/")] != ':') {
+        return path;
+    }
+    node_dict_set(dict, "x-path", dotted);
+    return node_dict_take(dict, "x-path");
+}
+
 /* The file of a format. */
 static bool find_file(NodeOptions *o, NodeDict *dict, GError **error)
 {
@@ -480,7 +492,7 @@ bool node_options_resolve(NodeOptions *o, NodeDict **keep, GError **error)
         return false;
     }
     if (o->file && g_str_has_prefix(o->file, "file:")) {
-        o->file += strlen("file:");
+        o->file = plain_path(dict, o->file + strlen("file:"));
     }
     return take_common(o, dict, error) && take_backing(o, dict, error);
 }

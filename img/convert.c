@@ -108,6 +108,16 @@ static bool look(const Convert *c, Item *item, bool *skip)
     ImgExtent e = { .bytes = left, .flags = NODE_DATA };
     int err = c->sparse ? img_extent(s->node, s->base, in, MIN(left, ZERO_PIECE), &e) : 0;
 
+    if (err && c->salvage) { /* only this sector, then */
+        err = img_extent(s->node, s->base, in, MIN(left, BLOCK_SECTOR), &e);
+        if (err) {
+            img_error("warning: error while reading block status at offset %" PRIu64 ": %s",
+                      c->next, img_strerror(err));
+            e = (ImgExtent){ .bytes = MIN(left, BLOCK_SECTOR), .flags = NODE_DATA };
+            err = 0;
+        }
+    }
+
     *item = (Item){ .offset = c->next, .bytes = e.bytes, .zero = e.flags & NODE_ZERO };
     *skip = !e.flags || (item->zero && c->target_zero);
     if (err) {
@@ -276,10 +286,24 @@ static void *copy(void *opaque)
     return NULL;
 }
 
+/* Says where the status of damaged sources cannot be read, before anything is copied. */
+static void survey(Convert *c)
+{
+    bool skip;
+    Item item;
+
+    for (c->next = 0; c->next < c->total && look(c, &item, &skip); c->next += item.bytes) {}
+    c->next = 0;
+    c->threads = 1; /* what is said next comes in order */
+}
+
 static bool copy_all(Convert *c)
 {
     GThread *threads[MAX_THREADS] = { NULL };
 
+    if (c->salvage) {
+        survey(c);
+    }
     img_progress_begin(c->args);
     for (unsigned i = 1; i < c->threads; i++) {
         threads[i] = g_thread_try_new("convert", copy, c, NULL); /* fewer will do */

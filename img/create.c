@@ -23,18 +23,10 @@ static bool backing_length(const ImgArgs *args, const char *file, const char *ba
     g_autofree char *path = node_backing_path(file, backing);
     NodeOptions options = { .file = path, .format = format, .readonly = true };
     g_autoptr(GError) error = NULL;
-    BlockNode *node;
+    BlockNode *node = img_open_image(&options, &error);
 
-    if (!node_is_remote(path) && !g_file_test(path, G_FILE_TEST_EXISTS)) {
-        img_error("%s: Could not open '%s': No such file or directory\n"
-                  "Could not open backing image.",
-                  file, path);
-        return false;
-    }
-    node = node_open(&options, &error);
     if (!node) {
-        img_error("%s: Could not open '%s': %s\nCould not open backing image.", file, path,
-                  img_error_text(error, path));
+        img_error("%s: %s\nCould not open backing image.", file, error->message);
         return false;
     }
     *length = node->length;
@@ -72,7 +64,11 @@ static bool complete(const ImgArgs *args, const NewImage *image, GString *text)
     }
     if (!size) {
         img_options_add_size(text, length);
-    } else if (!img_parse_size(size, "image size", &length)) {
+    } else if (!size_parse(size, 'b', "size", &length, NULL)) {
+        img_error("%s: Parameter 'size' expects a non-negative number below 2^64\n"
+                  "Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\n"
+                  "and exabytes, respectively.",
+                  image->file);
         return false;
     }
     return true;

@@ -181,7 +181,8 @@ static void add_json(ImgJson *json, BlockNode *node)
 }
 
 /* The image behind @node, each opened by itself; NULL with *@failed: it was said why. */
-static BlockNode *open_next(const ImgArgs *args, const BlockNode *node, bool *failed)
+static BlockNode *open_next(const ImgArgs *args, const BlockNode *node, GHashTable *seen,
+                            bool *failed)
 {
     g_autofree char *path = NULL;
     BlockNode *next;
@@ -190,6 +191,11 @@ static BlockNode *open_next(const ImgArgs *args, const BlockNode *node, bool *fa
         return NULL;
     }
     path = node_backing_path(node->name, node->backing_name);
+    if (!g_hash_table_add(seen, g_strdup(path))) {
+        img_error("Backing file '%s' creates an infinite loop.", path);
+        *failed = true;
+        return NULL;
+    }
     next = img_open(args, path, node->backing_format, IMG_NO_BACKING | IMG_ONLY_FILE);
     *failed = !next;
     return next;
@@ -199,6 +205,7 @@ int img_info(const ImgArgs *args)
 {
     bool json_wanted = img_wants_json(args), chain = img_has(args, "backing-chain"), failed = false;
     BlockNode *node, *next;
+    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     ImgJson json;
     unsigned n = 0;
 
@@ -209,6 +216,7 @@ int img_info(const ImgArgs *args)
     if (!node) {
         return 1;
     }
+    g_hash_table_add(seen, g_strdup(node->name));
     json_begin(&json);
     if (chain) {
         json_open(&json, NULL, '[');
@@ -220,13 +228,9 @@ int img_info(const ImgArgs *args)
             fputs(n ? "\n" : "", stdout);
             print_human(node);
         }
-        next = open_next(args, node, &failed);
+        next = open_next(args, node, seen, &failed);
         img_close(node);
-        if (++n > NODE_MAX_CHAIN) {
-            failed = img_error("Backing file '%s' creates an infinite loop.", args->files[0]);
-            node_close(next);
-            next = NULL;
-        }
+        n++;
     }
     if (chain) {
         json_close(&json, ']');

@@ -87,11 +87,11 @@ static BlockNode *put_overlay(BlockNode *base, const IoMode *mode)
     return node;
 }
 
-/* NULL: it was said. @mode: what the options say of it is put there. */
-static BlockNode *open_node(IoMode *mode, const char *file, const char *format, const char *options)
+/* NULL: it was said, or @error is set. */
+static BlockNode *open_node(const IoMode *mode, const char *file, const char *format,
+                            const char *options, GError **error)
 {
     g_autoptr(NodeDict) dict = options ? img_image_opts(options) : node_dict_new();
-    g_autoptr(GError) error = NULL;
     NodeOptions o = { .file = file,
                       .format = format,
                       .readonly = mode->readonly || mode->snapshot,
@@ -102,30 +102,28 @@ static BlockNode *open_node(IoMode *mode, const char *file, const char *format, 
     BlockNode *node;
 
     if (mode->copy_on_read && mode->readonly) {
-        io_fail("can't open device %s: Can't use copy-on-read on read-only device", file);
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+                    "Can't use copy-on-read on read-only device");
         return NULL;
     }
-    node = img_open_image(&o, &error);
-    if (!node && file) {
-        io_fail("can't open device %s: %s", file, error->message);
-    } else if (!node) {
-        io_fail("can't open: %s", error->message);
-    }
+    node = img_open_image(&o, error);
     return node && mode->snapshot ? put_overlay(node, mode) : node;
 }
 
 bool io_open_image(const IoMode *mode, const char *file, const char *format, const char *options)
 {
-    IoMode used = *mode;
+    g_autoptr(GError) error = NULL;
 
     if (io_image.node) {
         return io_fail("file open already, try 'help close'");
     }
-    io_image.node = open_node(&used, file, format, options);
+    io_image.node = open_node(mode, file, format, options, &error);
     if (!io_image.node) {
-        return false;
+        return !error ? false
+               : file ? io_fail("can't open device %s: %s", file, error->message)
+                      : io_fail("can't open: %s", error->message);
     }
-    io_image.mode = used;
+    io_image.mode = *mode;
     io_image.file = g_strdup(file);
     io_image.format = g_strdup(format);
     io_image.options = g_strdup(options);
@@ -212,51 +210,67 @@ bool io_cmd_open(int argc, char **argv)
 
 /* ---- reopen ---- */
 
-/* The options that may change while an image is open: those of caches, and the drivers'. */
+/* What cannot change may be named as it is. */
+static bool check_kept(const NodeDict *dict, const char *key, const char *name, const char *is)
+{
+    const char *value = node_dict_get(dict, key);
+
+    return !value || !g_strcmp0(value, is) || io_fail("Cannot change the option '%s'", name);
+}
+
 static bool check_changes(const NodeDict *dict)
 {
-    static const char *const known[] = { "read-only",
-                                         "cache.direct",
-                                         "cache.no-flush",
-                                         "lazy-refcounts",
-                                         "overlap-check",
-                                         "l2-cache-size",
-                                         "refcount-cache-size",
-                                         "cache-size",
-                                         "auto-read-only",
-                                         "discard",
-                                         "force-share",
-                                         "backing",
-                                         NULL };
+    static const char *const names[] = { "node-name", "file.node-name", "backing.node-name" };
+    g_autoptr(NodeDict) before =
+        io_image.options ? img_image_opts(io_image.options) : node_dict_new();
+    const BlockNode *node = io_image.node;
 
-    for (unsigned i = 0; i < node_dict_count(dict); i++) {
-        if (!g_strv_contains(known, node_dict_key(dict, i))) {
-            return io_fail("Cannot change the option '%s'", node_dict_key(dict, i));
+    for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
+        if (!check_kept(dict, names[i], "node-name", node_dict_get(before, names[i]))) {
+            return false;
         }
     }
-    return true;
+    return check_kept(dict, "driver", "driver", node->driver->name) &&
+           check_kept(dict, "file.driver", "driver",
+                      node->file ? node->file->driver->name : NULL) &&
+           check_kept(dict, "backing.driver", "driver",
+                      node->backing ? node->backing->driver->name : NULL);
+}
+
+/* An option that no driver knows is one that cannot change. */
+static void say_why(const GError *error)
+{
+    const char *option = strstr(error->message, "does not support the option ");
+
+    if (option) {
+        io_fail("Cannot change the option %s", option + strlen("does not support the option "));
+    } else {
+        io_fail("%s", error->message);
+    }
 }
 
 /* Opens it anew with @mode and @options; the old one comes back if that fails. */
-static bool replace(IoMode *mode, const char *options)
+static bool replace(const IoMode *mode, const char *options)
 {
     bool first = !io_image.options || !*io_image.options;
     g_autofree char *all = !options ? g_strdup(io_image.options)
                            : first  ? g_strdup(options)
                                     : g_strconcat(io_image.options, ",", options, NULL);
     g_autofree char *format = g_strdup(io_image.node->driver->name);
+    g_autoptr(GError) error = NULL;
     bool ok;
 
     g_rw_lock_writer_lock(&io_image.lock);
     node_close(io_image.node);
-    io_image.node = open_node(mode, io_image.file, format, all);
+    io_image.node = open_node(mode, io_image.file, format, all, &error);
     ok = io_image.node != NULL;
     if (ok) {
         io_image.mode = *mode;
         g_free(io_image.options);
         io_image.options = g_steal_pointer(&all);
     } else {
-        io_image.node = open_node(&io_image.mode, io_image.file, format, io_image.options);
+        say_why(error);
+        io_image.node = open_node(&io_image.mode, io_image.file, format, io_image.options, NULL);
     }
     g_rw_lock_writer_unlock(&io_image.lock);
     return ok;

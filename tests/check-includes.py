@@ -27,7 +27,7 @@ ALLOWED = {
     "hw/core": ["softmmu", "util", *BACK_ENDS],
     "hw/riscv": ["hw", "target", "target/riscv", "softmmu", "util", *BACK_ENDS],
     "block": ["util"], "block/formats": ["block", "util"], "net": ["util"], "chardev": ["util"], "ui": ["util"],
-    "img": ["block", "util"], "io": ["img", "block", "util"], "nbd": ["block", "util"],
+    "img": ["block", "util"], "io": ["img", "block", "util"], "io": ["img", "block", "util"], "nbd": ["block", "util"],
     "monitor": ["softmmu", "hw/core", "util", "chardev", "block"],
     "gdbstub": ["softmmu", "hw/core", "util", "chardev"],
 }

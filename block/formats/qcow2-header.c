@@ -69,9 +69,9 @@ static char *feature_names(const uint8_t *table, uint32_t bytes, uint64_t bits)
 {
     g_autoptr(GString) text = g_string_new(NULL);
 
-    for (; table && bytes >= 48; table += 48, bytes -= 48) {
+    for (uint32_t at = 0; table && at + 2 < bytes; at += 48, table += 48) {
         if (table[0] == 0 && table[1] < 64 && bits & 1ull << table[1]) {
-            g_autofree char *name = g_strndup((const char *)table + 2, 46);
+            g_autofree char *name = g_strndup((const char *)table + 2, MIN(46, bytes - at - 2));
             g_autofree char *plain = g_str_to_ascii(name, "C");
 
             g_string_append_printf(text, "%s%s", text->len ? ", " : "", plain);

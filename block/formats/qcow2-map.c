@@ -70,7 +70,9 @@ static bool first_extent(const Qcow2 *s, const Qcow2Table *t, uint64_t offset, Q
 static bool follows(const Qcow2Extent *a, const Qcow2Extent *b)
 {
     return a->kind == b->kind && a->kind != QK_COMPRESSED &&
-           (a->kind != QK_DATA || (a->host + a->bytes == b->host && a->copied == b->copied));
+           (a->kind != QK_DATA || (a->host + a->bytes == b->host && a->copied == b->copied)) &&
+           (a->kind != QK_ZERO ||
+            (a->entry & QE_OFFSET ? a->host + a->bytes == b->host : !(b->entry & QE_OFFSET)));
 }
 
 /* The same as qcow2_lookup() with the L2 table at hand. */
@@ -249,9 +251,17 @@ int qcow2_status(BlockNode *node, uint64_t offset, uint64_t bytes, NodeStatus *s
     switch (x.kind) {
     case QK_UNALLOCATED:
         status->flags = s->has_backing ? 0 : NODE_ZERO;
+        if (x.entry & QE_OFFSET) { /* of an extended entry */
+            status->flags |= NODE_MAPPED;
+            status->map = x.host;
+        }
         break;
     case QK_ZERO:
         status->flags = NODE_ZERO | NODE_ALLOCATED;
+        if (x.entry & QE_OFFSET) { /* the space is there already */
+            status->flags |= NODE_MAPPED;
+            status->map = x.host;
+        }
         break;
     case QK_COMPRESSED:
         status->flags = NODE_DATA | NODE_ALLOCATED | NODE_COMPRESSED;

@@ -575,12 +575,17 @@ bool qcow2_snapshot_load(BlockNode *node, const char *name, GError **error)
 
 static int empty_locked(Qcow2 *s)
 {
+    static const char *const steps[] = { "l1_update", "empty_image_prepare", "reftable_update",
+                                         "refblock_alloc" };
     uint64_t length = s->node->exact_length ? s->node->exact_length : s->node->length;
     uint32_t n = s->l1_size;
     uint64_t *l1 = g_new0(uint64_t, n + 1u), offset;
     int err = qcow2_prepare_write(s);
 
     err = err ? err : qcow2_flush_all(s);
+    for (unsigned i = 0; i < G_N_ELEMENTS(steps); i++) {
+        node_event(s->node->file, steps[i]);
+    }
     err = err ? err : write_l1(s, l1, n, &offset);
     err = err ? err : qcow2_flush_all(s);
     err = err ? err : switch_l1(s, l1, n, offset, length);

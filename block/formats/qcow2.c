@@ -3,9 +3,13 @@
  * The qcow2 driver: opening, closing, flushing and what "info" says. See qcow2.h for how the parts work together.
  */
 #include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
 #include <string.h>
 #include "block/formats/formats.h"
 #include "block/formats/qcow2.h"
+#include "block/options.h"
+#include "util/size.h"
 
 static int probe(const uint8_t *head, size_t n, const char *file)
 {
@@ -90,16 +94,24 @@ static bool read_refcounts(Qcow2 *s, const NodeOptions *options, GError **error)
     return true;
 }
 
-static bool open_data(Qcow2 *s, const NodeOptions *options, GError **error)
+static bool open_data(Qcow2 *s, bool external, const NodeOptions *options, GError **error)
 {
     g_autofree char *path = NULL;
+    g_autoptr(NodeDict) dict = NULL;
     NodeOptions below = { .format = "raw", .readonly = options->readonly, .share = options->share };
 
     s->data = s->node->file;
-    if (!s->external) {
+    if (!external) {
         return true;
     }
-    s->external = false; /* until it is open */
+    dict = node_dict_take_below(options->dict, "data-file.");
+    if (node_dict_count(dict)) {
+        below.dict = dict;
+        below.format = NULL;
+        s->data = node_open(&below, error);
+        s->external = s->data != NULL;
+        return s->external;
+    }
     if (!s->data_file) {
         return node_fail(s->node, error, "has an external data file, of which it has no name");
     }
@@ -132,6 +144,115 @@ static bool mend(Qcow2 *s, const NodeOptions *options, GError **error)
     return ok;
 }
 
+/* ---- Options ---- */
+
+static bool refuse(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
+static bool refuse(GError **error, const char *format, ...)
+{
+    va_list args;
+    g_autofree char *text = NULL;
+
+    va_start(args, format);
+    text = g_strdup_vprintf(format, args);
+    va_end(args);
+    g_set_error_literal(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, text);
+    return false;
+}
+
+/* The checks of what is about to be overwritten are always all made. */
+static bool take_overlap_checks(NodeDict *dict, GError **error)
+{
+    static const char *const parts[] = { "main-header",    "active-l1",      "active-l2",
+                                         "refcount-table", "refcount-block", "snapshot-table",
+                                         "inactive-l1",    "inactive-l2",    "bitmap-directory" };
+    static const char *const templates[] = { "none", "constant", "cached", "all", NULL };
+    const char *check = node_dict_take(dict, "overlap-check");
+    const char *template = node_dict_take(dict, "overlap-check.template");
+    bool ignored;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(parts); i++) {
+        g_autofree char *key = g_strconcat("overlap-check.", parts[i], NULL);
+
+        if (!node_dict_take_bool(dict, key, &ignored, error)) {
+            return false;
+        }
+    }
+    if (check && template && strcmp(check, template)) {
+        return refuse(error,
+                      "Conflicting values for qcow2 options 'overlap-check' ('%s') and "
+                      "'overlap-check.template' ('%s')",
+                      check, template);
+    }
+    check = check ? check : template;
+    return !check || g_strv_contains(templates, check) ||
+           refuse(error,
+                  "Unsupported value '%s' for qcow2 option 'overlap-check'. Allowed are any of the "
+                  "following: none, constant, cached, all",
+                  check);
+}
+
+static bool take_size(NodeDict *dict, const char *key, uint64_t *size, bool *given, GError **error)
+{
+    const char *text = node_dict_take(dict, key);
+
+    *given = text != NULL;
+    return !text || size_parse(text, 'b', key, size, error);
+}
+
+/* How much is kept in memory is up to this driver; what is asked for must make sense. */
+static bool take_cache_sizes(Qcow2 *s, NodeDict *dict, GError **error)
+{
+    uint64_t all = 0, l2 = 0, refcounts = 0, entry = s->cluster_size, tables = INT_MAX;
+    bool has_all, has_l2, has_refcounts, has_entry;
+    const char *interval = node_dict_take(dict, "cache-clean-interval");
+
+    if (!take_size(dict, "cache-size", &all, &has_all, error) ||
+        !take_size(dict, "l2-cache-size", &l2, &has_l2, error) ||
+        !take_size(dict, "refcount-cache-size", &refcounts, &has_refcounts, error) ||
+        !take_size(dict, "l2-cache-entry-size", &entry, &has_entry, error)) {
+        return false;
+    }
+    if (has_all && has_l2 && has_refcounts) {
+        return refuse(error, "cache-size, l2-cache-size and refcount-cache-size may not be set at "
+                             "the same time");
+    }
+    if (has_all && l2 > all) {
+        return refuse(error, "l2-cache-size may not exceed cache-size");
+    }
+    if (has_all && refcounts > all) {
+        return refuse(error, "refcount-cache-size may not exceed cache-size");
+    }
+    if (entry < 512 || entry > s->cluster_size || (entry & (entry - 1))) {
+        return refuse(error,
+                      "L2 cache entry size must be a power of two between 512 and the cluster size "
+                      "(%" G_GUINT64_FORMAT ")",
+                      s->cluster_size);
+    }
+    if (l2 / entry > tables) {
+        return refuse(error, "L2 cache size too big");
+    }
+    if (refcounts / s->cluster_size > tables) {
+        return refuse(error, "Refcount cache size too big");
+    }
+    return !interval || (keyval_parse_uint(interval, &all) && all <= UINT_MAX) ||
+           refuse(error, "Cache clean interval too big");
+}
+
+static bool take_options(Qcow2 *s, NodeDict *dict, GError **error)
+{
+    static const char *const switches[] = { "lazy-refcounts", "pass-discard-request",
+                                            "pass-discard-snapshot", "pass-discard-other",
+                                            "discard-no-unref" };
+    bool ignored;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(switches); i++) {
+        if (!node_dict_take_bool(dict, switches[i], &ignored, error)) {
+            return false;
+        }
+    }
+    return take_cache_sizes(s, dict, error) && take_overlap_checks(dict, error);
+}
+
 static bool qcow2_open(BlockNode *node, const NodeOptions *options, GError **error)
 {
     Qcow2 *s = new_state(node);
@@ -140,10 +261,13 @@ static bool qcow2_open(BlockNode *node, const NodeOptions *options, GError **err
     if (!qcow2_header_read(s, options, error)) {
         s->external = false; /* not opened yet */
     } else {
+        bool external = s->external;
+
         qcow2_cache_init(s);
-        if (open_data(s, options, error) && read_l1(s, error) &&
-            read_refcounts(s, options, error) && qcow2_snapshots_read(s, error) &&
-            mend(s, options, error)) {
+        s->external = false; /* not opened yet */
+        if (take_options(s, options->dict, error) && open_data(s, external, options, error) &&
+            read_l1(s, error) && read_refcounts(s, options, error) &&
+            qcow2_snapshots_read(s, error) && mend(s, options, error)) {
             return true;
         }
     }
