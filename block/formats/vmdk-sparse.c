@@ -405,6 +405,7 @@ bool vmdk_sparse_check(VmdkExtent *e, NodeCheck *check, GError **error)
     if (!blockmap_use_init(&use, 0, BLOCK_SECTOR, x->map.end / BLOCK_SECTOR)) {
         return node_fail(e->node, error, "is too long to be checked");
     }
+    e->touched |= check->fix_errors;
     blockmap_use_take(&use, 0, MAX(BLOCK_SECTOR, MIN(x->overhead, x->map.end)));
     take_tables(x, &use, x->gd);
     take_tables(x, &use, x->rgd);

@@ -248,6 +248,11 @@ static int vmdk_read(BlockNode *node, uint64_t offset, uint64_t bytes, IovCursor
     return err;
 }
 
+static void touch(VmdkExtent *e)
+{
+    __atomic_store_n(&e->touched, true, __ATOMIC_RELEASE);
+}
+
 static int begin_write(Vmdk *s)
 {
     int err = 0;
@@ -273,6 +278,7 @@ static int vmdk_write(BlockNode *node, uint64_t offset, uint64_t bytes, IovCurso
         VmdkExtent *e = find_extent(node->priv, offset, &n);
         uint64_t at = offset - e->start;
 
+        touch(e);
         if (e->readonly || e->kind == VMDK_ZERO) {
             err = -EROFS;
         } else if (e->kind == VMDK_FLAT) {
@@ -297,6 +303,7 @@ static int vmdk_write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes, b
         VmdkExtent *e = find_extent(node->priv, offset, &n);
         uint64_t at = offset - e->start;
 
+        touch(e);
         if (e->kind == VMDK_FLAT && !e->readonly) {
             err = node_write_zeroes(e->file, e->offset + at, n, unmap);
         } else if (e->kind == VMDK_SPARSE && !e->readonly) {
@@ -332,21 +339,27 @@ static int vmdk_discard(BlockNode *node, uint64_t offset, uint64_t bytes)
     return err;
 }
 
+/* The CID is in the image's own file. */
 static int vmdk_flush(BlockNode *node)
 {
     const Vmdk *s = node->priv;
+    bool own = false;
     int err = 0;
 
     for (guint i = 0; i < s->extents->len && !err; i++) {
-        const VmdkExtent *e = g_ptr_array_index(s->extents, i);
+        VmdkExtent *e = g_ptr_array_index(s->extents, i);
 
-        if (!e->readonly && e->node) {
+        if (e->readonly || !__atomic_load_n(&e->touched, __ATOMIC_ACQUIRE)) {
+            continue;
+        }
+        own |= e->file == node->file;
+        if (e->node) {
             err = blockmap_flush(e->node);
-        } else if (!e->readonly && e->kind == VMDK_FLAT) {
+        } else if (e->kind == VMDK_FLAT) {
             err = node_flush(e->file);
         }
     }
-    return err ? err : node_flush(node->file); /* the CID */
+    return err || own ? err : node_flush(node->file);
 }
 
 static int vmdk_close(BlockNode *node)
@@ -397,7 +410,7 @@ static bool vmdk_direct(BlockNode *node, uint64_t offset, uint64_t bytes, bool w
 {
     const Vmdk *s = node->priv;
     uint64_t n = bytes, at;
-    const VmdkExtent *e;
+    VmdkExtent *e;
 
     if (!s->extents->len) {
         return false;
@@ -406,6 +419,9 @@ static bool vmdk_direct(BlockNode *node, uint64_t offset, uint64_t bytes, bool w
     at = offset - e->start;
     if (n < bytes || (write && (e->readonly || !__atomic_load_n(&s->written, __ATOMIC_ACQUIRE)))) {
         return false;
+    }
+    if (write) {
+        touch(e);
     }
     if (e->kind == VMDK_FLAT) {
         return e->offset + at + n <= __atomic_load_n(&e->file->length, __ATOMIC_RELAXED) &&

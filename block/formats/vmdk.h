@@ -68,10 +68,10 @@ typedef struct VmdkExtent {
     uint64_t start, length; /* on the disk */
     uint64_t offset;        /* VMDK_FLAT: in the file */
     char *path, *type;      /* as "info" has them */
-    bool readonly;
-    BlockNode *opened; /* NULL: it is in the image's own file */
-    BlockNode *file;   /* a protocol; NULL: VMDK_ZERO */
-    BlockNode *node;   /* VMDK_SPARSE and VMDK_STREAM */
+    bool readonly, touched; /* .touched: there were writes: it must be flushed */
+    BlockNode *opened;      /* NULL: it is in the image's own file */
+    BlockNode *file;        /* a protocol; NULL: VMDK_ZERO */
+    BlockNode *node;        /* VMDK_SPARSE and VMDK_STREAM */
 } VmdkExtent;
 
 typedef struct Vmdk {
