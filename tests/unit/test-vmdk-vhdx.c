@@ -376,6 +376,42 @@ static void test_torn_log(void)
     node_close(node);
 }
 
+/* An entry that needs the one before it, and one of zeroes. */
+static void test_long_log(void)
+{
+    g_autofree uint8_t *model = g_malloc0(8 * MIB), *bytes = NULL;
+    uint8_t *second, *third;
+    BlockNode *node;
+    gsize len;
+
+    bytes = cut_image(model, &len);
+    second = bytes + X_LOG + 8192;
+    third = bytes + X_LOG + 16384;
+    bm_put_le32(second + 12, 0);                        /* its tail: the first one, which */
+    bm_put_le64(bytes + X_LOG + 64 + 16, X_BAT + 4096); /* is for another page now */
+    vhdx_seal(bytes + X_LOG, 8192, 4);
+    vhdx_seal(second, 8192, 4);
+    memcpy(third, second, 96);
+    bm_put_le32(third + 8, 4096);
+    bm_put_le64(third + 16, 3);
+    bm_put_le64(third + 48 + 8, len + MIB); /* and the file is to be longer */
+    memcpy(third + 64, "zero", 4);
+    bm_put_le64(third + 64 + 8, 4096);
+    bm_put_le64(third + 64 + 16, X_BAT + 4096);
+    bm_put_le64(third + 64 + 24, 3);
+    vhdx_seal(third, 4096, 4);
+    memset(bytes + X_BAT, 0xff, 8192);
+    put_file("y.vhdx", bytes, len);
+    node = open_image("vhdx", "y.vhdx", false);
+    image_assert_reads(node, model, 0, 8 * MIB);
+    g_assert_cmpuint(node->file->length, ==, len + MIB);
+    g_assert_cmpint(node_pread(node->file, X_BAT + 4096, model, 4096), ==, 0);
+    for (unsigned i = 0; i < 4096; i++) {
+        g_assert_cmpuint(model[i], ==, 0);
+    }
+    g_assert_cmpint(node_close(node), ==, 0);
+}
+
 /* Entries that say to write where they must not. */
 static void test_bad_log(void)
 {
@@ -554,6 +590,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vmdk/damage", test_vmdk_damage);
     g_test_add_func("/vhdx/log", test_log);
     g_test_add_func("/vhdx/torn-log", test_torn_log);
+    g_test_add_func("/vhdx/long-log", test_long_log);
     g_test_add_func("/vhdx/bad-log", test_bad_log);
     g_test_add_func("/vhdx/regions", test_regions);
     g_test_add_func("/vhdx/damage", test_vhdx_damage);
