@@ -82,10 +82,29 @@ static int fd_for(const BlockNode *node, uint64_t offset, uint64_t bytes, const 
     return f->direct_fd >= 0 && within && is_aligned(f, offset, bytes, c) ? f->direct_fd : f->fd;
 }
 
+/* A character device has no bytes that one could find. */
+static int open_device(BlockNode *node, const NodeOptions *options, uint64_t *length,
+                       GError **error)
+{
+    struct stat st;
+    int fd;
+
+    if (stat(node->name, &st) < 0 || !S_ISCHR(st.st_mode)) {
+        return raw_open(node->name, options->readonly, length, error);
+    }
+    *length = 0;
+    fd = open(node->name, (options->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        node_fail_errno(node, error, -errno, "cannot be opened");
+    }
+    return fd;
+}
+
 static bool file_open(BlockNode *node, const NodeOptions *options, GError **error)
 {
     uint64_t length;
-    int fd = raw_open(node->name, options->readonly, &length, error);
+    int fd = options->device ? open_device(node, options, &length, error)
+                             : raw_open(node->name, options->readonly, &length, error);
     FileNode *f;
     struct stat st;
 

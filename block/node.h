@@ -55,6 +55,7 @@ typedef struct NodeOptions {
         repair; /* to be checked: an image that is marked as damaged opens, and nothing is mended on the way */
     NodeDict
         *dict; /* more about it and those below (block/options.h), taken by who knows it; NULL */
+    const char *device; /* "host_device": the file must be one. NULL */
     unsigned depth; /* below and behind others */
 } NodeOptions;
 

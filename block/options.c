@@ -261,7 +261,7 @@ bool node_dict_add_json(NodeDict *dict, const char *text, GError **error)
 
 bool node_is_protocol(const char *driver)
 {
-    static const char *const names[] = { "file", "host_device", "nbd", NULL };
+    static const char *const names[] = { "file", "host_device", "host_cdrom", "nbd", NULL };
 
     return driver && g_strv_contains(names, driver);
 }
@@ -319,7 +319,7 @@ static const char *remote_name(NodeDict *dict, GError **error)
 }
 
 /* NULL and no error: nothing is said of it, or it is no file. */
-static const char *file_name(NodeDict *dict, bool named, GError **error)
+static const char *file_name(NodeDict *dict, bool named, const char **device, GError **error)
 {
     const char *driver = node_dict_get(dict, "file.driver");
     const char *name;
@@ -328,6 +328,7 @@ static const char *file_name(NodeDict *dict, bool named, GError **error)
         return NULL;
     }
     driver = node_dict_take(dict, "file.driver");
+    *device = driver && g_str_has_prefix(driver, "host_") ? driver : NULL;
     if (!g_strcmp0(driver, "nbd")) {
         return remote_name(dict, error);
     }
@@ -459,13 +460,15 @@ static const char *plain_path(NodeDict *dict, const char *path)
 static bool find_file(NodeOptions *o, NodeDict *dict, GError **error)
 {
     GError *local = NULL;
-    const char *name = file_name(dict, o->file != NULL, &local);
+    const char *device = NULL;
+    const char *name = file_name(dict, o->file != NULL, &device, &local);
 
     if (local) {
         g_propagate_error(error, local);
         return false;
     }
     o->file = o->file ? o->file : name;
+    o->device = device ? device : o->device;
     if (!o->file && !node_dict_get(dict, "file.driver")) {
         g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
                     "A block device must be specified for \"file\"");

@@ -104,7 +104,7 @@ static bool commit_all(Commit *c)
     }
     err = err ? err : node_flush(c->base);
     if (err) {
-        img_error("Error during commit to '%s': %s", c->base_path, img_strerror(err));
+        img_error("Block job failed: %s", img_strerror(err));
     }
     return !err;
 }
@@ -116,7 +116,7 @@ static bool empty_top(Commit *c)
     int err = keep ? 0 : c->top->driver->make_empty(c->top);
 
     if (err && err != -ENOTSUP) {
-        img_error("Could not empty %s: %s", c->top->name, img_strerror(err));
+        img_error("Failed to empty %s: %s", c->args->files[0], img_strerror(err));
         return false;
     }
     return true;

@@ -119,7 +119,8 @@ static bool look(const Convert *c, Item *item, bool *skip)
     }
 
     *item = (Item){ .offset = c->next, .bytes = e.bytes, .zero = e.flags & NODE_ZERO };
-    *skip = !e.flags || (item->zero && c->target_zero);
+    *skip = !e.flags || (item->zero && c->target_zero) ||
+            (item->zero && s->base && in >= s->base->length); /* as of what will be behind it */
     if (err) {
         img_error("error while reading block status at offset %" PRIu64 ": %s", c->next,
                   img_strerror(err));
@@ -560,6 +561,8 @@ static bool check_arguments(Convert *c)
         g_autofree char *text = img_unknown_format("file format", format);
 
         img_error("%s", text);
+    } else if (img_has(args, "n") && img_has(args, "o")) {
+        img_error("-o has no effect when skipping image creation");
     } else if (args->n_files < 2) {
         img_error("Must specify image file name");
     } else if (img_has(args, "target-is-zero") && !img_has(args, "n")) {
@@ -594,7 +597,9 @@ static bool convert(Convert *c)
         c->compressed |=
             c->target->driver->only_compressed && c->target->driver->only_compressed(c->target);
         c->cluster = img_cluster_size(c->target) ?: (c->compressed ? 65536 : SPARSE);
-        c->cluster = c->compressed ? c->cluster : CLAMP(c->cluster, SPARSE, MAX_CLUSTER);
+        c->cluster = c->compressed ? c->cluster
+                     : c->salvage  ? BLOCK_SECTOR
+                                   : CLAMP(c->cluster, SPARSE, MAX_CLUSTER);
         c->piece = MAX(PIECE, c->cluster);
         c->ordered = !img_has(c->args, "W") && strcmp(c->driver->name, "raw") != 0;
         for (unsigned i = 0; i < c->sources->len && c->has_backing; i++) {

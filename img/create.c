@@ -100,7 +100,10 @@ static void say_option(const ImgArgs *args, const char *key, const char *value)
     } else if (img_option_is_switch(key) && keyval_parse_bool(value, &on)) {
         img_say(args, " %s=%s", key, on ? "on" : "off");
     } else {
-        img_say(args, " %s=%s", key, value);
+        g_auto(GStrv) parts = g_strsplit(value, ",", -1);
+        g_autofree char *doubled = g_strjoinv(",,", parts);
+
+        img_say(args, " %s=%s", key, doubled);
     }
 }
 

@@ -201,44 +201,61 @@ static BlockNode *open_next(const ImgArgs *args, const BlockNode *node, GHashTab
     return next;
 }
 
-int img_info(const ImgArgs *args)
+/* All images that are wanted, the first one first; false: it was said why not. */
+static bool open_chain(const ImgArgs *args, GPtrArray *nodes)
 {
-    bool json_wanted = img_wants_json(args), chain = img_has(args, "backing-chain"), failed = false;
-    BlockNode *node, *next;
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    ImgJson json;
-    unsigned n = 0;
+    BlockNode *node = img_open(args, args->files[0], img_get(args, "f"), IMG_NO_BACKING);
+    bool failed = !node;
 
-    if (args->n_files != 1) {
-        return img_usage_error("Expecting one image file name");
+    if (node) {
+        g_hash_table_add(seen, g_strdup(node->name));
     }
-    node = img_open(args, args->files[0], img_get(args, "f"), IMG_NO_BACKING);
-    if (!node) {
-        return 1;
+    while (node) {
+        g_ptr_array_add(nodes, node);
+        node = open_next(args, node, seen, &failed);
     }
-    g_hash_table_add(seen, g_strdup(node->name));
+    return !failed;
+}
+
+static void print_json(const GPtrArray *nodes, bool chain)
+{
+    ImgJson json;
+
     json_begin(&json);
     if (chain) {
         json_open(&json, NULL, '[');
     }
-    for (; node; node = next) {
-        if (json_wanted) {
-            add_json(&json, node);
-        } else {
-            fputs(n ? "\n" : "", stdout);
-            print_human(node);
-        }
-        next = open_next(args, node, seen, &failed);
-        img_close(node);
-        n++;
+    for (unsigned i = 0; i < nodes->len; i++) {
+        add_json(&json, g_ptr_array_index(nodes, i));
     }
     if (chain) {
         json_close(&json, ']');
     }
-    if (json_wanted && !failed) {
-        json_end(&json);
-    } else {
-        g_string_free(json.text, TRUE);
+    json_end(&json);
+}
+
+static void close_node(gpointer node)
+{
+    img_close(node);
+}
+
+int img_info(const ImgArgs *args)
+{
+    g_autoptr(GPtrArray) nodes = g_ptr_array_new_with_free_func(close_node);
+    bool ok;
+
+    if (args->n_files != 1) {
+        return img_usage_error("Expecting one image file name");
     }
-    return failed;
+    ok = open_chain(args, nodes);
+    if (ok && img_wants_json(args)) {
+        print_json(nodes, img_has(args, "backing-chain"));
+    } else if (ok) {
+        for (unsigned i = 0; i < nodes->len; i++) {
+            fputs(i ? "\n" : "", stdout);
+            print_human(g_ptr_array_index(nodes, i));
+        }
+    }
+    return !ok;
 }

@@ -33,7 +33,6 @@ static void complain(const char *format, va_list args)
 {
     g_autofree char *text = g_strdup_vprintf(format, args);
 
-    fflush(stdout);
     fprintf(stderr, "%s: %s\n", program, text);
 }
 
@@ -192,6 +191,19 @@ static bool is_foreign(const char *file)
     return file[n] == ':' && !node_is_remote(file);
 }
 
+static bool check_device(const NodeOptions *o, GError **error)
+{
+    struct stat st;
+
+    if (stat(o->file, &st) < 0 || S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)) {
+        return true;
+    }
+    return S_ISDIR(st.st_mode) && !o->readonly
+               ? fail(error, "Could not open '%s': %s", o->file, g_strerror(EISDIR))
+               : fail(error, "'%s' driver requires '%s' to be either a character or block device",
+                      o->device, o->file);
+}
+
 /* The errors that have words of qemu's own. @o is resolved. */
 static bool check_file(const NodeOptions *o, GError **error)
 {
@@ -220,6 +232,9 @@ static bool check_file(const NodeOptions *o, GError **error)
     }
     if (fd >= 0) {
         close(fd);
+    }
+    if (o->device) {
+        return check_device(o, error);
     }
     if (stat(file, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
         return S_ISDIR(st.st_mode) && !o->readonly

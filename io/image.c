@@ -91,7 +91,7 @@ static BlockNode *put_overlay(BlockNode *base, const IoMode *mode)
 static BlockNode *open_node(const IoMode *mode, const char *file, const char *format,
                             const char *options, GError **error)
 {
-    g_autoptr(NodeDict) dict = options ? img_image_opts(options) : node_dict_new();
+    g_autoptr(NodeDict) dict = options && *options ? img_image_opts(options) : node_dict_new();
     NodeOptions o = { .file = file,
                       .format = format,
                       .readonly = mode->readonly || mode->snapshot,
@@ -249,13 +249,47 @@ static void say_why(const GError *error)
     }
 }
 
+/* Options of drivers that go back to what they are by themselves when they are not named. */
+static bool is_volatile(const char *key)
+{
+    static const char *const prefixes[] = { "overlap-check",   "cache-",
+                                            "l2-cache-",       "pass-discard-",
+                                            "refcount-cache-", "lazy-refcounts",
+                                            "offset",          "size" };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(prefixes); i++) {
+        if (g_str_has_prefix(key, prefixes[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* @old, but for what is volatile, and @options. g_free() it. */
+static char *merge_options(const char *old, const char *options)
+{
+    g_autoptr(NodeDict) dict = old ? img_image_opts(old) : node_dict_new();
+    GString *text = g_string_new(NULL);
+
+    for (unsigned i = 0; i < node_dict_count(dict); i++) {
+        const char *key = node_dict_key(dict, i);
+        g_auto(GStrv) parts = g_strsplit(node_dict_get(dict, key), ",", -1);
+        g_autofree char *value = g_strjoinv(",,", parts);
+
+        if (!is_volatile(key)) {
+            g_string_append_printf(text, "%s%s=%s", text->len ? "," : "", key, value);
+        }
+    }
+    if (options) {
+        g_string_append_printf(text, "%s%s", text->len ? "," : "", options);
+    }
+    return g_string_free(text, FALSE);
+}
+
 /* Opens it anew with @mode and @options; the old one comes back if that fails. */
 static bool replace(const IoMode *mode, const char *options)
 {
-    bool first = !io_image.options || !*io_image.options;
-    g_autofree char *all = !options ? g_strdup(io_image.options)
-                           : first  ? g_strdup(options)
-                                    : g_strconcat(io_image.options, ",", options, NULL);
+    g_autofree char *all = merge_options(io_image.options, options);
     g_autofree char *format = g_strdup(io_image.node->driver->name);
     g_autoptr(GError) error = NULL;
     bool ok;

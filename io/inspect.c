@@ -79,8 +79,12 @@ bool io_cmd_info(int argc, char **argv)
     g_autofree char *cluster = io_size((double)img_cluster_size(node));
     g_autofree char *vm_state = io_size((double)state);
 
-    printf("format name: %s\ncluster size: %s\nvm state offset: %s\n", node->driver->name, cluster,
-           vm_state);
+    printf("format name: %s\n", node->driver->name);
+    if (node->driver->is_protocol) {
+        printf("format name: %s\n", node->driver->name);
+        return true;
+    }
+    printf("cluster size: %s\nvm state offset: %s\n", cluster, vm_state);
     img_print_details(node);
     return true;
 }

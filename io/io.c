@@ -219,7 +219,6 @@ static bool run_line(const char *line)
 {
     g_auto(GStrv) words = g_strsplit(line, " ", -1);
     int n = 0;
-    bool ok;
 
     for (int i = 0; words[i]; i++) {
         if (*words[i]) {
@@ -233,9 +232,7 @@ static bool run_line(const char *line)
         return true;
     }
     /* getopt() puts the words in another order, but frees none. */
-    ok = run_words(n, words);
-    fflush(stdout);
-    return ok;
+    return run_words(n, words);
 }
 
 static char *read_line(void)

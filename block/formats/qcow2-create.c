@@ -214,7 +214,9 @@ static bool read_names(const KeyVals *options, Wanted *w, GError **error)
         w->v2 = true;
     } else if (compat && strcmp(compat, "1.1") && strcmp(compat, "v3")) {
         if (strcmp(compat, "v2")) {
-            return refuse(error, "compat: known are 0.10 and 1.1");
+            g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                        "Parameter 'version' does not accept value '%s'", compat);
+            return false;
         }
         w->v2 = true;
     }
@@ -239,7 +241,7 @@ static bool check_wanted(const Wanted *w, GError **error)
     if (c & (c - 1) || c < 1u << QCOW2_MIN_BITS || c > 1u << QCOW2_MAX_BITS) {
         return refuse(error, "Cluster size must be a power of two between 512 and 2048k");
     }
-    if (w->length / (c * (c / (w->extended ? 16 : 8))) >= QCOW2_MAX_L1 / 8) {
+    if (w->length / (c * (c / (w->extended ? 16 : 8))) > QCOW2_MAX_L1 / 8) {
         return refuse(error, "The image size is too large for file format 'qcow2' (try using a "
                              "larger cluster size)");
     }

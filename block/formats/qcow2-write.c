@@ -717,8 +717,10 @@ static int write_packed(Qcow2 *s, uint64_t offset, const uint8_t *packed, uint64
 {
     Qcow2Busy busy;
     uint64_t host;
+    Qcow2Table *t;
     int err = settle(s, offset, 1);
 
+    err = err ? err : qcow2_l2_for_write(s, l1_index(s, offset), &t); /* tables come first */
     err = err ? err : qcow2_alloc_bytes(s, bytes, &host);
     if (err || (host + bytes) >> MIN(62 - (s->cluster_bits - 8), 56)) {
         return err ? err : -EFBIG;
@@ -780,7 +782,8 @@ static bool preallocate_step(Qcow2 *s, Step *p, NodePrealloc prealloc, GError **
     p->to = p->from + bytes;
     end = p->host + bytes;
     if (!p->sparse) {
-        err = node_write_zeroes(s->data, p->host, MIN(bytes, s->data->length - p->host), false);
+        err = node_write_zeroes(s->data, p->host, MIN(bytes, s->data->length - p->host),
+                                prealloc == NODE_PREALLOC_METADATA);
     }
     if (!err && end > s->data->length && !s->external &&
         !node_truncate(s->data, end, true, prealloc, error)) {
