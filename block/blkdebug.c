@@ -334,9 +334,11 @@ static int debug_write(BlockNode *node, uint64_t offset, uint64_t bytes, IovCurs
     int err;
 
     misaligned_events(node, offset, bytes);
+    debug_event(node, "pwritev");
     err = fault(node, IO_WRITE, offset, bytes);
-
-    return err ? err : filter_write(node, offset, bytes, c);
+    err = err ? err : filter_write(node, offset, bytes, c);
+    debug_event(node, "pwritev_done");
+    return err;
 }
 
 static int debug_write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes, bool unmap)

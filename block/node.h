@@ -56,7 +56,7 @@ typedef struct NodeOptions {
     NodeDict
         *dict; /* more about it and those below (block/options.h), taken by who knows it; NULL */
     const char *device; /* "host_device": the file must be one. NULL */
-    unsigned depth; /* below and behind others */
+    unsigned depth;     /* below and behind others */
 } NodeOptions;
 
 /* @file names an export of an NBD server ("nbd:...", block/nbd-client.h), and no file of the host. */
@@ -206,6 +206,8 @@ struct BlockDriver {
     uint64_t (*vm_state_offset)(BlockNode *node);
     int (*vm_state_read)(BlockNode *node, uint64_t offset, uint64_t bytes, IovCursor *c);
     int (*vm_state_write)(BlockNode *node, uint64_t offset, uint64_t bytes, IovCursor *c);
+    /* Something is behind it that its header does not name: holes are of that. NULL: it cannot have such. */
+    void (*backing_opened)(BlockNode *node);
     /* The node above is about to do this: names of the events are in node_event(). NULL: it does not matter. */
     void (*event)(BlockNode *node, const char *event);
 };

@@ -163,7 +163,8 @@ static bool open_backing(BlockNode *node, const NodeOptions *options, GError **e
                           .direct = options->direct,
                           .depth = options->depth + 1,
                           .dict = dict };
-    bool named = node_dict_get(dict, "file.filename") || node_dict_get(dict, "filename") ||
+    bool extra = node_dict_count(dict),
+         named = node_dict_get(dict, "file.filename") || node_dict_get(dict, "filename") ||
                  node_dict_get(dict, "file.driver") || filter_find(node_dict_get(dict, "driver"));
 
     if (options->no_backing || (!node->backing_name && !node_dict_count(dict))) {
@@ -184,6 +185,13 @@ static bool open_backing(BlockNode *node, const NodeOptions *options, GError **e
     if (!node->backing) {
         g_prefix_error(error, "Could not open backing file: ");
         return false;
+    }
+    if (extra && !node->driver->backing_opened) {
+        return node_fail(node, error, "Block format '%s' does not support the option 'backing'",
+                         node->driver->name);
+    }
+    if (extra) {
+        node->driver->backing_opened(node);
     }
     return true;
 }

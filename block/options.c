@@ -343,23 +343,23 @@ static const char *file_name(NodeDict *dict, bool named, const char **device, GE
 /* What is accepted of any node, and changes nothing here. */
 static bool take_common(NodeOptions *o, NodeDict *dict, GError **error)
 {
-    static const char *const ignored[] = { "node-name",
-                                           "auto-read-only",
-                                           "cache.writeback",
-                                           "detect-zeroes",
-                                           "discard",
-                                           "file.node-name",
-                                           "file.aio",
-                                           "file.locking",
-                                           "file.discard",
-                                           "file.read-only",
-                                           "file.auto-read-only",
-                                           "file.cache.direct",
-                                           "file.cache.no-flush",
-                                           "file.cache.writeback",
-                                           "file.detect-zeroes" };
+    static const char *const switches[] = { "auto-read-only",    "cache.writeback",
+                                            "file.read-only",    "file.auto-read-only",
+                                            "file.cache.direct", "file.cache.no-flush" };
+    static const char *const ignored[] = {
+        "node-name",      "detect-zeroes",      "discard",
+        "file.node-name", "file.aio",           "file.locking",
+        "file.discard",   "file.detect-zeroes", "file.cache.writeback"
+    };
     bool direct = o->direct, unsafe = o->unsafe, readonly = o->readonly, share = o->share;
 
+    for (unsigned i = 0; i < G_N_ELEMENTS(switches); i++) {
+        bool on;
+
+        if (!node_dict_take_bool(dict, switches[i], &on, error)) {
+            return false;
+        }
+    }
     for (unsigned i = 0; i < G_N_ELEMENTS(ignored); i++) {
         node_dict_take(dict, ignored[i]);
     }

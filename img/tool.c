@@ -22,6 +22,7 @@ static const char *program = "menura-img";
 void img_set_program(const char *name)
 {
     program = name;
+    g_set_prgname(name);
 }
 
 const char *img_program(void)
@@ -272,7 +273,11 @@ static bool is_other_format(const char *file, const char *format)
 static void translate(const NodeOptions *o, const char *name, const GError *said, GError **error)
 {
     if (is_other_format(o->file, o->format)) {
-        fail(error, "Image is not in %s format", o->format);
+        if (!strcmp(o->format, "qed")) {
+            fail(error, "Image not in QED format");
+        } else {
+            fail(error, "Image is not in %s format", o->format);
+        }
     } else {
         bool locked = g_error_matches(said, G_FILE_ERROR, G_FILE_ERROR_AGAIN);
 

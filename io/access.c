@@ -307,7 +307,7 @@ static bool fill_from_file(IoRequest *r, const char *file)
     int err = 0;
 
     if (!f) {
-        printf("%s: %s\n", file, g_strerror(errno));
+        fprintf(stderr, "%s: %s\n", file, g_strerror(errno));
         return false;
     }
     if (!make_buffer(r, r->bytes, 0)) {
@@ -319,11 +319,11 @@ static bool fill_from_file(IoRequest *r, const char *file)
     err = ferror(f) ? errno : 0;
     fclose(f);
     if (err) {
-        printf("%s: %s\n", file, g_strerror(err));
+        fprintf(stderr, "%s: %s\n", file, g_strerror(err));
         return false;
     }
     if (!got && r->bytes) {
-        printf("%s: file is empty\n", file);
+        fprintf(stderr, "%s: file is empty\n", file);
         return false;
     }
     for (; got < r->bytes; got += n) {

@@ -82,7 +82,7 @@ bool io_cmd_info(int argc, char **argv)
     printf("format name: %s\n", node->driver->name);
     if (node->driver->is_protocol) {
         printf("format name: %s\n", node->driver->name);
-        return true;
+        return false; /* no more is known of a protocol */
     }
     printf("cluster size: %s\nvm state offset: %s\n", cluster, vm_state);
     img_print_details(node);

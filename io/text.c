@@ -24,11 +24,15 @@ static int64_t fraction(const char *text, char **end)
     double value = g_ascii_strtod(text, end);
     int shift = **end ? shift_of(**end) : -1;
 
-    if (shift <= 0 || value < 0 || !isfinite(value)) {
+    bool whole = value == floor(value);
+
+    if ((shift <= 0 && !(whole && !**end)) || value < 0 || !isfinite(value)) {
         return -EINVAL;
     }
-    (*end)++;
-    value *= (double)(1ull << shift);
+    if (shift > 0) {
+        (*end)++;
+        value *= (double)(1ull << shift);
+    }
     return value >= 0x1p63 ? -ERANGE : (int64_t)value;
 }
 

@@ -52,7 +52,7 @@ bool create_option_prealloc(const KeyVals *options, NodePrealloc *prealloc, GErr
     }
     if (text) {
         g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                    "preallocation=%s: known are off, metadata, falloc and full", text);
+                    "Parameter 'preallocation' does not accept value '%s'", text);
     }
     return !text;
 }

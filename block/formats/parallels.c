@@ -104,7 +104,9 @@ static bool read_kind(BlockNode *node, Parallels *s, GError **error)
                          bm_le32(h + PH_VERSION));
     }
     if (!cluster || cluster > MAX_CLUSTER) {
-        return node_fail(node, error, "has clusters of %" PRIu64 " bytes", cluster);
+        return node_fail(node, error,
+                         cluster ? "Invalid image: Too big cluster"
+                                 : "Invalid image: Zero sectors per track");
     }
     s->map.block_size = cluster;
     s->unit = old ? BLOCK_SECTOR : cluster;
@@ -125,7 +127,7 @@ static bool read_geometry(BlockNode *node, Parallels *s, GError **error)
         sectors = (uint32_t)sectors;
     }
     if (table > length) {
-        return node_fail(node, error, "its table of clusters is out of range");
+        return node_fail(node, error, "Catalog too large");
     }
     if (s->data < table || s->data % s->unit) {
         return node_fail(node, error, "its data begins at %" PRIu64, s->data);
@@ -419,8 +421,14 @@ static const NodeOptionInfo create_options[] = { { "cluster_size", "Parallels im
                                                  { "size", "Virtual disk size" },
                                                  { NULL, NULL } };
 
+static void parallels_backing_opened(BlockNode *node)
+{
+    ((Parallels *)node->priv)->map.has_backing = true;
+}
+
 const BlockDriver block_parallels_driver = {
     .name = "parallels",
+    .backing_opened = parallels_backing_opened,
     .probe = probe,
     .open = parallels_open,
     .close = parallels_close,

@@ -11,6 +11,7 @@
 typedef struct Check {
     Qcow2 *s;
     NodeCheck *c;
+    GString *repairs; /* lines to follow what was found */
     uint32_t *counts; /* references found, by host cluster */
     uint64_t n;       /* clusters in the file */
     uint64_t l2_max;  /* references that an L2 table may have */
@@ -42,8 +43,10 @@ static bool refer(Check *k, uint64_t offset, uint64_t bytes, const char *what)
     last = offset + bytes < offset ? UINT64_MAX : (offset + bytes - 1) >> k->s->cluster_bits;
     if (last >= k->n) {
         k->c->corruptions++;
-        note(k, "ERROR %s at offset %#" G_GINT64_MODIFIER "x is behind the end of the file", what,
-             offset);
+        note(k,
+             "ERROR: counting reference for region exceeding the end of the file by one cluster or "
+             "more: offset %#" G_GINT64_MODIFIER "x size %#" G_GINT64_MODIFIER "x",
+             offset, bytes);
         return false;
     }
     for (uint64_t i = first; i <= last; i++) {
@@ -286,10 +289,12 @@ static void compare(Check *k, uint64_t i, uint64_t wanted)
     }
     if (qcow2_refcount_set(k->s, i, wanted)) {
         k->rebuild |= value < wanted; /* it has no block */
-    } else if (value > wanted) {
-        c->leaks_fixed++;
     } else {
-        c->corruptions_fixed++;
+        *(value > wanted ? &c->leaks_fixed : &c->corruptions_fixed) += 1;
+        g_string_append_printf(k->repairs,
+                               "Repairing cluster %" G_GUINT64_FORMAT " refcount=%" G_GUINT64_FORMAT
+                               " reference=%" G_GUINT64_FORMAT "\n",
+                               i, value, wanted);
     }
     if (qcow2_make_room(k->s)) {
         c->check_errors++;
@@ -312,8 +317,8 @@ static void compare_all(Check *k)
     }
 }
 
-/* A flag that says the same as the refcount? Returns the entry as it should be. */
-static uint64_t compare_flag(Check *k, uint64_t entry, const char *what)
+/* A flag that says the same as the refcount? Returns the entry as it should be. @index: in the L1 table; -1: it is an L2 entry. */
+static uint64_t compare_flag(Check *k, uint64_t entry, int64_t index)
 {
     uint64_t cluster = (entry & QE_OFFSET) >> k->s->cluster_bits;
     bool wanted = cluster < k->n && k->counts[cluster] == 1;
@@ -323,8 +328,15 @@ static uint64_t compare_flag(Check *k, uint64_t entry, const char *what)
     }
     k->c->corruptions++;
     k->fixable++;
-    note(k, "ERROR COPIED flag of the %s at offset %#" G_GINT64_MODIFIER "x: refcount=%u", what,
-         cluster << k->s->cluster_bits, k->counts[cluster]);
+    if (index >= 0) {
+        note(k,
+             "%s OFLAG_COPIED L2 cluster: l1_index=%" G_GINT64_FORMAT
+             " l1_entry=%" G_GINT64_MODIFIER "x refcount=%u",
+             k->c->fix_errors ? "Repairing" : "ERROR", index, entry, k->counts[cluster]);
+    } else {
+        note(k, "%s OFLAG_COPIED data cluster: l2_entry=%" G_GINT64_MODIFIER "x refcount=%u",
+             k->c->fix_errors ? "Repairing" : "ERROR", entry, k->counts[cluster]);
+    }
     if (!k->c->fix_errors) {
         return entry;
     }
@@ -347,7 +359,7 @@ static void compare_l2_flags(Check *k, uint64_t offset)
         if ((entry & QE_COMPRESSED) || !(entry & QE_OFFSET)) {
             continue;
         }
-        wanted = compare_flag(k, entry, "cluster");
+        wanted = compare_flag(k, entry, -1);
         if (wanted != entry) {
             qcow2_entry_set(s, t, j, wanted, bitmap);
         }
@@ -365,7 +377,7 @@ static void compare_flags(Check *k)
             k->counts[offset >> s->cluster_bits] > k->l2_max) {
             continue;
         }
-        wanted = compare_flag(k, s->l1[i], "L2 table");
+        wanted = compare_flag(k, s->l1[i], i);
         if (wanted != s->l1[i]) {
             s->l1[i] = wanted;
             qcow2_l1_touch(s, i);
@@ -492,7 +504,12 @@ static int check_locked(Check *k)
     }
     count_all(k);
     count_refcounts(k);
+    k->repairs = g_string_new(NULL);
     compare_all(k);
+    if (!k->rebuild) { /* what was found comes first */
+        g_string_append(k->c->report, k->repairs->str);
+    }
+    g_string_free(k->repairs, TRUE);
     compare_flags(k);
     if (k->rebuild && k->c->fix_errors) {
         err = qcow2_flush(s);

@@ -144,6 +144,15 @@ static bool mend(Qcow2 *s, const NodeOptions *options, GError **error)
     return ok;
 }
 
+/* The bits of features that are not known here say nothing any more once it is open to be written. */
+static bool forget_features(Qcow2 *s, const NodeOptions *options, GError **error)
+{
+    bool unknown = s->autoclear & ~(uint64_t)(Q_BITMAPS | Q_RAW_DATA);
+    int err = unknown && !options->readonly && !options->repair ? qcow2_prepare_write(s) : 0;
+
+    return !err || node_fail_errno(s->node, error, err, "its header cannot be written");
+}
+
 /* ---- Options ---- */
 
 static bool refuse(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
@@ -267,7 +276,8 @@ static bool qcow2_open(BlockNode *node, const NodeOptions *options, GError **err
         s->external = false; /* not opened yet */
         if (take_options(s, options->dict, error) && open_data(s, external, options, error) &&
             read_l1(s, error) && read_refcounts(s, options, error) &&
-            qcow2_snapshots_read(s, error) && mend(s, options, error)) {
+            qcow2_snapshots_read(s, error) && mend(s, options, error) &&
+            forget_features(s, options, error)) {
             return true;
         }
     }
@@ -337,6 +347,11 @@ static void qcow2_info(BlockNode *node, GPtrArray *keys, GPtrArray *values)
     }
 }
 
+static void qcow2_backing_opened(BlockNode *node)
+{
+    ((Qcow2 *)node->priv)->has_backing = true;
+}
+
 static uint64_t qcow2_vm_state_offset(BlockNode *node)
 {
     return qcow2_vm_state_at(node->priv);
@@ -377,6 +392,7 @@ const BlockDriver block_qcow2_driver = {
     .make_empty = qcow2_make_empty,
     .set_backing = qcow2_set_backing,
     .cluster_size = qcow2_cluster_size,
+    .backing_opened = qcow2_backing_opened,
     .vm_state_offset = qcow2_vm_state_offset,
     .vm_state_read = qcow2_vm_state_read,
     .vm_state_write = qcow2_vm_state_write,

@@ -135,14 +135,15 @@ static bool read_geometry(BlockNode *node, Qed *s, GError **error)
     uint32_t cluster = bm_le32(h + QH_CLUSTER), table = bm_le32(h + QH_TABLE);
 
     if (memcmp(h, "QED", 4)) {
-        return node_fail(node, error, "is no QED image");
+        return node_fail(node, error, "Image not in QED format");
     }
     if (bm_le64(h + QH_FEATURES) & ~(uint64_t)F_KNOWN) {
         return node_fail(node, error, "has features that are not known: %#" PRIx64,
                          bm_le64(h + QH_FEATURES) & ~(uint64_t)F_KNOWN);
     }
     if (!is_power(cluster, MIN_CLUSTER, MAX_CLUSTER) || !is_power(table, 1, MAX_TABLE)) {
-        return node_fail(node, error, "has clusters of %u bytes, and tables of %u", cluster, table);
+        return node_fail(node, error, "QED %s size is invalid",
+                         is_power(cluster, MIN_CLUSTER, MAX_CLUSTER) ? "table" : "cluster");
     }
     s->map.block_size = cluster;
     s->map.end = bm_round_up(node->file->length, cluster);
@@ -151,14 +152,14 @@ static bool read_geometry(BlockNode *node, Qed *s, GError **error)
     s->data = (uint64_t)bm_le32(h + QH_HEADER) * cluster;
     s->l1 = bm_le64(h + QH_L1);
     if (!s->data || s->data > s->map.end) {
-        return node_fail(node, error, "has a header of %u clusters", bm_le32(h + QH_HEADER));
+        return node_fail(node, error, "QED table offset is invalid");
     }
     if (!is_valid(s, s->l1, s->table_bytes)) {
-        return node_fail(node, error, "its L1 table is out of range");
+        return node_fail(node, error, "QED table offset is invalid");
     }
     node->length = bm_le64(h + QH_LENGTH);
     if (node->length % BLOCK_SECTOR || node->length > max_length(cluster, s->n_entries)) {
-        return node_fail(node, error, "says to be %" PRIu64 " bytes long", node->length);
+        return node_fail(node, error, "QED image size is invalid");
     }
     return true;
 }
@@ -502,7 +503,7 @@ static bool check_wanted(const Wanted *w, GError **error)
         return create_fail(error, "QED table size must be within range [%d, %d] and power of 2", 1,
                            MAX_TABLE);
     }
-    if (!w->length || w->length > max) {
+    if (w->length > max) {
         return create_fail(error,
                            "QED image size must be a non-zero multiple of cluster size and less "
                            "than %" PRIu64 " bytes",
@@ -566,8 +567,14 @@ static const NodeOptionInfo create_options[] = { { "backing_file", "File name of
                                                  { "table_size", "L1/L2 table size (in clusters)" },
                                                  { NULL, NULL } };
 
+static void qed_backing_opened(BlockNode *node)
+{
+    ((Qed *)node->priv)->map.has_backing = true;
+}
+
 const BlockDriver block_qed_driver = {
     .name = "qed",
+    .backing_opened = qed_backing_opened,
     .probe = probe,
     .open = qed_open,
     .close = qed_close,

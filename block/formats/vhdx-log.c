@@ -256,6 +256,16 @@ static int replay_all(Vhdx *s, const GArray *entries)
     return err ? err : node_flush(file);
 }
 
+/* The program that checks images, by the name that this one is called by. */
+static char *img_program_name(void)
+{
+    const char *name = g_get_prgname();
+    const char *tail = name ? strrchr(name, '-') : NULL;
+    bool image = tail && (!strcmp(tail, "-io") || !strcmp(tail, "-img") || !strcmp(tail, "-nbd"));
+
+    return image ? g_strdup_printf("%.*s-img", (int)(tail - name), name) : g_strdup("menura-img");
+}
+
 bool vhdx_log_replay(Vhdx *s, bool readonly, GError **error)
 {
     static const uint8_t none[VHDX_GUID];
@@ -272,11 +282,13 @@ bool vhdx_log_replay(Vhdx *s, bool readonly, GError **error)
     }
     entries = find_active(s);
     if (readonly) {
+        g_autofree char *program = img_program_name();
+
         return !entries->len ||
                node_fail(node, error,
                          "VHDX image file '%s' opened read-only, but contains a log that needs to "
-                         "be replayed\nTo replay the log, run:\nmenura-img check -r all '%s'",
-                         node->name, node->name);
+                         "be replayed\nTo replay the log, run:\n%s check -r all '%s'",
+                         node->name, program, node->name);
     }
     err = replay_all(s, entries);
     if (err == -EINVAL) {

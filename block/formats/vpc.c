@@ -9,9 +9,11 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <string.h>
 #include "block/formats/blockmap.h"
 #include "block/formats/formats.h"
+#include "block/options.h"
 
 enum {
     VF_FEATURES = 8,
@@ -191,21 +193,25 @@ static bool read_footer(BlockNode *node, uint8_t *footer, bool *last, GError **e
 }
 
 /* Some programs mean the geometry, others the length. */
-static uint64_t read_length(const uint8_t *f)
+/* @how: "chs", "current_size" or NULL: as the program counts that made it. */
+static uint64_t read_length(const uint8_t *f, const char *how)
 {
     static const char *const by_length[] = { "win ", "qem2", "d2v ", "tap\0", "CTXS" };
     uint64_t sectors =
         (uint64_t)(f[VF_CYLINDERS] << 8 | f[VF_CYLINDERS + 1]) * f[VF_HEADS] * f[VF_SECTORS];
 
+    if (!g_strcmp0(how, "chs") && sectors != MAX_GEOMETRY) {
+        return sectors * BLOCK_SECTOR;
+    }
     for (unsigned i = 0; i < G_N_ELEMENTS(by_length); i++) {
-        if (!memcmp(f + VF_CREATOR, by_length[i], 4)) {
+        if (!g_strcmp0(how, "current_size") || !memcmp(f + VF_CREATOR, by_length[i], 4)) {
             return bm_be64(f + VF_LENGTH);
         }
     }
     return sectors == MAX_GEOMETRY ? bm_be64(f + VF_LENGTH) : sectors * BLOCK_SECTOR;
 }
 
-static bool check_footer(BlockNode *node, const uint8_t *f, GError **error)
+static bool check_footer(BlockNode *node, const uint8_t *f, const char *how, GError **error)
 {
     uint32_t version = bm_be32(f + VF_VERSION), type = bm_be32(f + VF_TYPE);
 
@@ -219,7 +225,10 @@ static bool check_footer(BlockNode *node, const uint8_t *f, GError **error)
     if (type != TYPE_FIXED && type != TYPE_DYNAMIC) {
         return node_fail(node, error, "is a VHD image of the unknown type %u", type);
     }
-    node->length = read_length(f);
+    if (how && strcmp(how, "chs") && strcmp(how, "current_size") && strcmp(how, "auto")) {
+        return node_fail(node, error, "Invalid size calculation algorithm");
+    }
+    node->length = read_length(f, how);
     if (node->length > NODE_MAX_LENGTH || node->length % BLOCK_SECTOR) {
         return node_fail(node, error, "says to be %" PRIu64 " bytes long", node->length);
     }
@@ -240,15 +249,15 @@ static bool check_header(BlockNode *node, Vpc *s, const uint8_t *h, GError **err
 {
     uint64_t block = bm_be32(h + VD_BLOCK), entries = bm_be32(h + VD_ENTRIES);
 
+    if (block < MIN_BLOCK || block > MAX_BLOCK || block & (block - 1)) {
+        return node_fail(node, error, "Invalid block size %" PRIu64, block);
+    }
     if (memcmp(h, "cxsparse", 8) ||
         bm_be32(h + VD_CHECKSUM) != checksum(h, VD_BYTES, VD_CHECKSUM)) {
         return node_fail(node, error, "its header is damaged");
     }
     if (bm_be32(h + VD_VERSION) >> 16 != VERSION >> 16) {
         return node_fail(node, error, "its header is of version %#x", bm_be32(h + VD_VERSION));
-    }
-    if (block < MIN_BLOCK || block > MAX_BLOCK || block & (block - 1)) {
-        return node_fail(node, error, "has blocks of %" PRIu64 " bytes", block);
     }
     if (node->length > entries * block) {
         return node_fail(node, error, "is %" PRIu64 " bytes long, but has %" PRIu64 " blocks",
@@ -270,12 +279,19 @@ static bool open_dynamic(BlockNode *node, Vpc *s, bool last, GError **error)
     uint8_t head[VD_BYTES];
     int err;
 
-    if (at < VF_BYTES || at % BLOCK_SECTOR || at > length || length - at < VD_BYTES) {
+    if (at > length || length - at < VD_BYTES) {
         return node_fail(node, error, "its header is out of range");
     }
     err = node_pread(node->file, at, head, VD_BYTES);
     if (err) {
         return node_fail_errno(node, error, err, "its header cannot be read");
+    }
+    if (bm_be32(head + VD_ENTRIES) > INT_MAX / 4) {
+        return node_fail(node, error, "Max Table Entries too large (%u)",
+                         bm_be32(head + VD_ENTRIES));
+    }
+    if (at < VF_BYTES || at % BLOCK_SECTOR) {
+        return node_fail(node, error, "its header is out of range");
     }
     s->map.end =
         last && length % BLOCK_SECTOR == 0 ? length - VF_BYTES : bm_round_up(length, BLOCK_SECTOR);
@@ -298,7 +314,8 @@ static bool vpc_open(BlockNode *node, const NodeOptions *options, GError **error
 
     node->priv = s;
     blockmap_init(&s->map, node, &dynamic_ops);
-    if (read_footer(node, s->footer, &last, error) && check_footer(node, s->footer, error)) {
+    if (read_footer(node, s->footer, &last, error) &&
+        check_footer(node, s->footer, node_dict_take(options->dict, "force_size_calc"), error)) {
         fixed = bm_be32(s->footer + VF_TYPE) == TYPE_FIXED;
         s->map.ops = fixed ? &fixed_ops : &dynamic_ops;
         if (fixed ? open_fixed(node, s, error) : open_dynamic(node, s, last, error)) {
