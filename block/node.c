@@ -75,6 +75,18 @@ void node_event(BlockNode *node, const char *event)
     }
 }
 
+void node_check_note(NodeCheck *check, const char *format, ...)
+{
+    enum { MAX_REPORT = 1 << 20 };
+    va_list args;
+
+    if (check->report->len < MAX_REPORT) {
+        va_start(args, format);
+        g_string_append_vprintf(check->report, format, args);
+        va_end(args);
+    }
+}
+
 static int check_range(const BlockNode *node, uint64_t offset, uint64_t bytes)
 {
     return offset > node->length || bytes > node->length - offset ? -EINVAL : 0;

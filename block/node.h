@@ -153,6 +153,9 @@ typedef struct NodeCheck {
     GString *report; /* a line for each finding */
 } NodeCheck;
 
+/* Adds a finding to the report, as long as that is not absurdly long: an image may claim any number of blocks. */
+void node_check_note(NodeCheck *check, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
 struct BlockDriver {
     const char *name; /* as in -f */
     bool is_protocol; /* has no node below it: .open() opens the file */

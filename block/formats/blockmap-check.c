@@ -106,8 +106,7 @@ static void check_block(BlockMap *m, BlockMapUse *use, uint64_t index, uint64_t 
     int err = m->ops->lookup(m, index, false, &kind, &host, n);
 
     if (err == -EIO) {
-        g_string_append_printf(check->report, "%s: block %" PRIu64 " lies outside the image\n",
-                               verb, index);
+        node_check_note(check, "%s: block %" PRIu64 " lies outside the image\n", verb, index);
         *n = 1;
         count(check, check->fix_errors ? m->ops->link(m, index, BM_HOLE, 0) : 1);
     } else if (err) {
@@ -118,10 +117,9 @@ static void check_block(BlockMap *m, BlockMapUse *use, uint64_t index, uint64_t 
         check->fragmented_clusters += *expected && host != *expected;
         *expected = host + m->block_size;
         if (!blockmap_use_take(use, host, m->block_size)) {
-            g_string_append_printf(check->report,
-                                   "%s: block %" PRIu64 " lies at %#" PRIx64
-                                   ", which is in use already\n",
-                                   verb, index, host);
+            node_check_note(check,
+                            "%s: block %" PRIu64 " lies at %#" PRIx64 ", which is in use already\n",
+                            verb, index, host);
             count(check, check->fix_errors ? part(m, use, index, host) : 1);
         }
     }

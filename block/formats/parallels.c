@@ -294,8 +294,8 @@ static bool check_end(Parallels *s, uint64_t end, NodeCheck *check, GError **err
     if (!leaked) {
         return true;
     }
-    g_string_append_printf(check->report, "%s: %" PRIu64 " bytes are not used at the file's end\n",
-                           check->fix_leaks ? "Repairing" : "ERROR", leaked);
+    node_check_note(check, "%s: %" PRIu64 " bytes are not used at the file's end\n",
+                    check->fix_leaks ? "Repairing" : "ERROR", leaked);
     if (!check->fix_leaks || check->corruptions || check->check_errors) {
         check->leaks += n;
         return true;
@@ -312,8 +312,8 @@ static bool check_in_use(Parallels *s, NodeCheck *check, GError **error)
     if (s->opened || bm_le32(s->head + PH_IN_USE) != IN_USE) {
         return true;
     }
-    g_string_append_printf(check->report, "%s: the image was not closed properly\n",
-                           check->fix_errors ? "Repairing" : "ERROR");
+    node_check_note(check, "%s: the image was not closed properly\n",
+                    check->fix_errors ? "Repairing" : "ERROR");
     if (!check->fix_errors || check->corruptions || check->check_errors) {
         check->corruptions++;
     } else {

@@ -287,10 +287,9 @@ static int check_l2(Qed *s, BlockMapUse *use, uint64_t i, uint64_t l2, NodeCheck
     if (blockmap_use_take(use, l2, s->table_bytes)) {
         return 0;
     }
-    g_string_append_printf(check->report,
-                           "%s: the L2 table %" PRIu64 " lies at %#" PRIx64
-                           ", which is in use already\n",
-                           check->fix_errors ? "Repairing" : "ERROR", i, l2);
+    node_check_note(check,
+                    "%s: the L2 table %" PRIu64 " lies at %#" PRIx64 ", which is in use already\n",
+                    check->fix_errors ? "Repairing" : "ERROR", i, l2);
     if (!check->fix_errors) {
         check->corruptions++;
         return 0;
@@ -333,9 +332,8 @@ static bool check_leaks(Qed *s, const BlockMapUse *use, NodeCheck *check, GError
     bool fix = check->fix_leaks && tail && !check->corruptions && !grown;
 
     if (leaks) {
-        g_string_append_printf(check->report,
-                               "Leaked: %" PRIu64 " clusters, %" PRIu64 " at the file's end\n",
-                               leaks, tail);
+        node_check_note(check, "Leaked: %" PRIu64 " clusters, %" PRIu64 " at the file's end\n",
+                        leaks, tail);
     }
     check->leaks += leaks - (fix ? tail : 0);
     if (!fix) {

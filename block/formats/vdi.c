@@ -289,8 +289,8 @@ static void check_allocated(Vdi *s, const BlockMapUse *use, NodeCheck *check)
     if (s->allocated == use->top) {
         return;
     }
-    g_string_append_printf(check->report, "%s: the header counts %u blocks, not %" PRIu64 "\n",
-                           fix ? "Repairing" : "ERROR", s->allocated, use->top);
+    node_check_note(check, "%s: the header counts %u blocks, not %" PRIu64 "\n",
+                    fix ? "Repairing" : "ERROR", s->allocated, use->top);
     if (short_of) {
         check->corruptions += !fix;
         check->corruptions_fixed += fix;
@@ -333,8 +333,8 @@ static int check_places(Vdi *s, BlockMapUse *use, NodeCheck *check)
     int err = 0;
 
     if (gaps) {
-        g_string_append_printf(check->report, "%s: %" PRIu64 " blocks are not in use\n",
-                               check->fix_leaks ? "Repairing" : "Leaked", gaps);
+        node_check_note(check, "%s: %" PRIu64 " blocks are not in use\n",
+                        check->fix_leaks ? "Repairing" : "Leaked", gaps);
     }
     if (gaps && check->fix_leaks && !check->corruptions) {
         err = close_gaps(s, use, check->allocated_clusters);

@@ -381,8 +381,7 @@ static void check_packed(VmdkExtent *e, uint64_t n, NodeCheck *check)
         err = lookup(m, i, false, &kind, &host, &alike);
         g_mutex_unlock(&m->lock);
         if (err == -EIO) {
-            g_string_append_printf(check->report,
-                                   "ERROR: grain %" PRIu64 " lies outside the image\n", i);
+            node_check_note(check, "ERROR: grain %" PRIu64 " lies outside the image\n", i);
             check->corruptions++;
         } else if (err) {
             check->check_errors++;
