@@ -395,14 +395,44 @@ bool block_has_snapshots(const BlockBackend *blk)
     return !blk->overlay && !blk->readonly && blk->node->driver->snapshot_create;
 }
 
-/* The newest one of that name is the last. */
-static char *newest_id(BlockNode *node, const char *name)
+bool block_has_states(const BlockBackend *blk)
 {
-    g_autoptr(GPtrArray) all = node->driver->snapshots(node);
-    char *id = NULL;
+    return block_has_snapshots(blk) && blk->node->driver->vm_state_write;
+}
+
+static void snapshot_free(void *p)
+{
+    BlockSnapshot *s = p;
+
+    g_free(s->id);
+    g_free(s->name);
+    g_free(s);
+}
+
+GPtrArray *block_snapshots(BlockBackend *blk)
+{
+    g_autoptr(GPtrArray) all = blk->node->driver->snapshots(blk->node);
+    GPtrArray *out = g_ptr_array_new_with_free_func(snapshot_free);
 
     for (unsigned i = 0; i < all->len; i++) {
         const NodeSnapshot *s = g_ptr_array_index(all, i);
+        BlockSnapshot *to = g_new(BlockSnapshot, 1);
+
+        *to = (BlockSnapshot){ g_strdup(s->id), g_strdup(s->name), s->vm_state_size, s->vm_clock_ns,
+                               (int64_t)s->date_sec };
+        g_ptr_array_add(out, to);
+    }
+    return out;
+}
+
+/* The newest one of that name is the last. */
+static char *newest_id(BlockBackend *blk, const char *name)
+{
+    g_autoptr(GPtrArray) all = block_snapshots(blk);
+    char *id = NULL;
+
+    for (unsigned i = 0; i < all->len; i++) {
+        const BlockSnapshot *s = g_ptr_array_index(all, i);
 
         if (!strcmp(s->name, name)) {
             g_free(id);
@@ -412,26 +442,93 @@ static char *newest_id(BlockNode *node, const char *name)
     return id;
 }
 
-char *block_snapshot_create(BlockBackend *blk, const char *name, GError **error)
+char *block_snapshot_create(BlockBackend *blk, const char *name, uint64_t state_size,
+                            uint64_t clock_ns, GError **error)
 {
     gint64 now = g_get_real_time();
     NodeSnapshot s = {
         .name = (char *)name,
+        .vm_state_size = state_size,
+        .vm_clock_ns = clock_ns,
         .date_sec = (uint64_t)(now / G_USEC_PER_SEC),
         .date_nsec = (uint32_t)(now % G_USEC_PER_SEC) * 1000,
         .icount = UINT64_MAX,
     };
 
-    return blk->node->driver->snapshot_create(blk->node, &s, error) ? newest_id(blk->node, name)
-                                                                    : NULL;
+    return blk->node->driver->snapshot_create(blk->node, &s, error) ? newest_id(blk, name) : NULL;
+}
+
+int block_state_write(BlockBackend *blk, uint64_t offset, const void *buf, uint64_t bytes)
+{
+    struct iovec iov = { (void *)buf, bytes };
+    IovCursor c = { &iov, 1, 0 };
+
+    return blk->node->driver->vm_state_write(blk->node, offset, bytes, &c);
+}
+
+int block_state_clear(BlockBackend *blk)
+{
+    return blk->node->driver->vm_state_clear(blk->node);
+}
+
+struct BlockState {
+    BlockNode *node; /* the image once more, as it is in the snapshot */
+    uint64_t size;
+};
+
+BlockState *block_state_open(BlockBackend *blk, const char *id, GError **error)
+{
+    NodeOptions options = { .file = blk->node->name,
+                            .format = blk->node->driver->name,
+                            .readonly = true,
+                            .share = true,
+                            .no_backing = true };
+    g_autoptr(GPtrArray) all = block_snapshots(blk);
+    BlockState *state = g_new0(BlockState, 1);
+    int err = node_flush(blk->node);
+
+    for (unsigned i = 0; i < all->len; i++) {
+        const BlockSnapshot *s = g_ptr_array_index(all, i);
+
+        state->size = !strcmp(s->id, id) ? s->state_size : state->size;
+    }
+    if (err) {
+        node_fail_errno(blk->node, error, err, "cannot be written");
+    } else {
+        state->node = node_open(&options, error);
+    }
+    if (!state->node || !state->node->driver->snapshot_load(state->node, id, error)) {
+        block_state_close(state);
+        return NULL;
+    }
+    return state;
+}
+
+uint64_t block_state_size(const BlockState *state)
+{
+    return state->size;
+}
+
+int block_state_read(const BlockState *state, uint64_t offset, void *buf, uint64_t bytes)
+{
+    struct iovec iov = { buf, bytes };
+    IovCursor c = { &iov, 1, 0 };
+
+    return state->node->driver->vm_state_read(state->node, offset, bytes, &c);
+}
+
+void block_state_close(BlockState *state)
+{
+    node_close(state->node);
+    g_free(state);
 }
 
 bool block_snapshot_exists(BlockBackend *blk, const char *id)
 {
-    g_autoptr(GPtrArray) all = blk->node->driver->snapshots(blk->node);
+    g_autoptr(GPtrArray) all = block_snapshots(blk);
 
     for (unsigned i = 0; i < all->len; i++) {
-        if (!strcmp(((const NodeSnapshot *)g_ptr_array_index(all, i))->id, id)) {
+        if (!strcmp(((const BlockSnapshot *)g_ptr_array_index(all, i))->id, id)) {
             return true;
         }
     }

@@ -127,12 +127,36 @@ void block_retry_held(BlockBackend *blk);
 
 /* ---- Snapshots inside an image whose format has them. No request is in flight (block_drain()). ---- */
 
+typedef struct BlockSnapshot {
+    char *id, *name;
+    uint64_t state_size; /* of a machine's state that is kept with it; 0: none */
+    uint64_t clock_ns;   /* the machine's, then */
+    int64_t date;        /* s since 1970 */
+} BlockSnapshot;
+
 bool block_has_snapshots(const BlockBackend *blk);
-/* Keeps the contents under @name; the new snapshot's id (to be freed), or NULL. */
-char *block_snapshot_create(BlockBackend *blk, const char *name, GError **error);
+/* A machine's state can be kept with them. */
+bool block_has_states(const BlockBackend *blk);
+/* In order; of BlockSnapshot, freed with the array. */
+GPtrArray *block_snapshots(BlockBackend *blk);
+/* Keeps the contents under @name, and the first @state_size bytes of the state; the new snapshot's id (to be freed), or NULL. */
+char *block_snapshot_create(BlockBackend *blk, const char *name, uint64_t state_size,
+                            uint64_t clock_ns, GError **error);
 bool block_snapshot_exists(BlockBackend *blk, const char *id);
 bool block_snapshot_apply(BlockBackend *blk, const char *id, GError **error);
 bool block_snapshot_delete(BlockBackend *blk, const char *id, GError **error);
+
+/* The state that the next block_snapshot_create() keeps: 0 or -errno. */
+int block_state_write(BlockBackend *blk, uint64_t offset, const void *buf, uint64_t bytes);
+int block_state_clear(BlockBackend *blk);
+
+typedef struct BlockState BlockState;
+
+/* The state in a snapshot, to be read while the disk stays as it is. */
+BlockState *block_state_open(BlockBackend *blk, const char *id, GError **error);
+uint64_t block_state_size(const BlockState *state);
+int block_state_read(const BlockState *state, uint64_t offset, void *buf, uint64_t bytes);
+void block_state_close(BlockState *state);
 
 /* "info block": a line for each back end. */
 void block_info(GString *out);

@@ -209,6 +209,8 @@ struct BlockDriver {
     uint64_t (*vm_state_offset)(BlockNode *node);
     int (*vm_state_read)(BlockNode *node, uint64_t offset, uint64_t bytes, IovCursor *c);
     int (*vm_state_write)(BlockNode *node, uint64_t offset, uint64_t bytes, IovCursor *c);
+    /* It takes no space any more, but for what snapshots have. */
+    int (*vm_state_clear)(BlockNode *node);
     /* Something is behind it that its header does not name: holes are of that. NULL: it cannot have such. */
     void (*backing_opened)(BlockNode *node);
     /* The node above is about to do this: names of the events are in node_event(). NULL: it does not matter. */

@@ -20,50 +20,51 @@ static GPtrArray *monitors; /* of Monitor * */
 
 /* ---- Commands ---- */
 
-/* "x/4xg ADDR", "x /4xg ADDR" and "x ADDR": name, format and the rest. @line is cut up in place. */
-static void split_line(char *line, char **name, char **format, char **args)
+/* The name at the start of @line, which is cut up in place; what follows (a blank, or the '/' of a format) is *@rest. */
+static char *split_name(char *line, char **rest)
 {
-    char *p = line;
+    size_t n = strcspn(line, " /");
+    char *name = g_strndup(line, n);
 
-    *name = p;
-    *format = NULL;
-    while (*p && *p != ' ' && *p != '/') {
-        p++;
+    *rest = g_strchug(line + n);
+    return name;
+}
+
+/* "/4xg ADDR": the format behind the '/' and what follows it in *@args; or NULL. */
+static char *split_format(char *text, char **args)
+{
+    char *format = NULL;
+
+    *args = text;
+    if (*text == '/') {
+        size_t n = strcspn(text + 1, " ");
+
+        format = g_strndup(text + 1, n);
+        *args = g_strchug(text + 1 + n);
     }
-    while (*p == ' ') {
-        *p++ = '\0';
-    }
-    if (*p == '/') {
-        *p++ = '\0';
-        *format = p;
-        while (*p && *p != ' ') {
-            p++;
-        }
-        if (*p) {
-            *p++ = '\0';
-        }
-    }
-    *args = g_strstrip(p);
+    return format;
 }
 
 void monitor_run(const char *line, unsigned *cpu_index, GString *out)
 {
-    g_autofree char *copy = g_strdup(line);
-    char *name, *format, *args;
+    g_autofree char *copy = g_strstrip(g_strdup(line)), *format = NULL, *name = NULL;
     const MonitorCommand *command;
+    char *args;
 
-    split_line(g_strstrip(copy), &name, &format, &args);
+    name = split_name(copy, &args);
     if (!*name) {
         return;
     }
     command = monitor_find_command(monitor_commands, name);
-    if (command) {
-        MonitorCall call = { .format = format, .args = args, .cpu_index = cpu_index, .out = out };
-
-        command->run(&call);
-    } else {
+    if (!command) {
         monitor_unknown(monitor_commands, "command", name, out);
+        return;
     }
+    if (g_str_has_prefix(command->args, "/FMT")) { /* elsewhere a '/' begins a file's name */
+        format = split_format(args, &args);
+    }
+    command->run(
+        &(MonitorCall){ .format = format, .args = args, .cpu_index = cpu_index, .out = out });
 }
 
 void monitor_complete(const char *text, GPtrArray *out)

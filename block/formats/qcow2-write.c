@@ -441,10 +441,19 @@ int qcow2_write(BlockNode *node, uint64_t offset, uint64_t bytes, IovCursor *c)
 
 static int reserve_vm_state(Qcow2 *s, uint64_t end)
 {
-    uint32_t n = s->l1_size;
+    uint32_t n;
+    unsigned op;
+    bool fits;
     int err;
 
+    qcow2_begin(s, &op);
+    fits = (end - 1) >> (s->l2_bits + s->cluster_bits) < s->l1_size;
+    qcow2_end(s, op);
+    if (fits) {
+        return 0;
+    }
     qcow2_alone_begin(s);
+    n = s->l1_size;
     err = qcow2_prepare_write(s);
     err = err ? err : qcow2_flush_all(s);
     err = err ? err : qcow2_l1_grow(s, end);
@@ -667,6 +676,22 @@ int qcow2_write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes, bool un
     qcow2_begin(s, &op);
     err = qcow2_prepare_write(s);
     err = err ? err : write_zeroes_locked(s, offset, bytes, unmap, ZERO_WRITE);
+    qcow2_end(s, op);
+    return err;
+}
+
+int qcow2_vm_state_clear(BlockNode *node)
+{
+    Qcow2 *s = node->priv;
+    uint64_t at, end;
+    unsigned op;
+    int err;
+
+    qcow2_begin(s, &op);
+    at = qcow2_vm_state_at(s);
+    end = (uint64_t)s->l1_size << (s->l2_bits + s->cluster_bits);
+    err = at < end ? qcow2_prepare_write(s) : 0;
+    err = err || at >= end ? err : zero_by_map(s, at, end - at, true, ZERO_CUT);
     qcow2_end(s, op);
     return err;
 }

@@ -396,4 +396,5 @@ const BlockDriver block_qcow2_driver = {
     .vm_state_offset = qcow2_vm_state_offset,
     .vm_state_read = qcow2_vm_state_read,
     .vm_state_write = qcow2_vm_state_write,
+    .vm_state_clear = qcow2_vm_state_clear,
 };

@@ -322,6 +322,7 @@ void qcow2_entry_set(Qcow2 *s, Qcow2Table *t, uint64_t i, uint64_t entry, uint64
 /* Gives clusters of zeroes to what is not mapped of [@from, @to). While alone. */
 bool qcow2_preallocate(Qcow2 *s, uint64_t from, uint64_t to, NodePrealloc prealloc, GError **error);
 int qcow2_vm_state_write(BlockNode *node, uint64_t offset, uint64_t bytes, IovCursor *c);
+int qcow2_vm_state_clear(BlockNode *node);
 /* For a change of size, while alone: what is not there gets no mark unless something is behind the image. */
 int qcow2_zero_alone(Qcow2 *s, uint64_t offset, uint64_t bytes, bool unmap);
 

@@ -1,20 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The file of a snapshot. All numbers are little-endian.
+ * A snapshot as bytes, wherever they are (snapshot-store.c). All numbers are little-endian.
  *
  *     "MENURAST"  u32 version  u32 CRC of the head  u64 length of the head
  *     head: sections: u32 n, name; u32 n, layout; u64 n, data
  *     chunks: u32 area  u32 raw bytes  u32 packed bytes  u32 CRC of the packed data  u64 offset  packed data (a zstd frame)
  *     the last chunk: area ~0, offset: number of chunks
  */
-#define _GNU_SOURCE
 #include "hw/core/snapshot-priv.h"
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -159,8 +154,7 @@ static bool unpack_sections(Cursor c, GPtrArray *sections)
 /* ---- Writing ---- */
 
 struct SnapshotWriter {
-    char *path, *temporary;
-    int fd;
+    SnapshotStore *store;
     GThreadPool *pool;
     GMutex lock; /* what follows, and the file's end */
     GCond less;
@@ -174,23 +168,6 @@ typedef struct WriteJob {
     const void *data;
 } WriteJob;
 
-static int write_all(int fd, const void *data, size_t n)
-{
-    while (n) {
-        ssize_t put = write(fd, data, n);
-
-        if (put < 0 && errno == EINTR) {
-            continue;
-        }
-        if (put <= 0) {
-            return put < 0 ? errno : ENOSPC;
-        }
-        data = (const char *)data + put;
-        n -= (size_t)put;
-    }
-    return 0;
-}
-
 static Chunk chunk_le(Chunk c)
 {
     return (Chunk){ GUINT32_TO_LE(c.area), GUINT32_TO_LE(c.bytes), GUINT32_TO_LE(c.packed),
@@ -203,10 +180,10 @@ static void write_chunk(SnapshotWriter *w, Chunk chunk, const void *packed)
 
     g_mutex_lock(&w->lock);
     if (!w->err) {
-        w->err = write_all(w->fd, &le, sizeof(le));
+        w->err = snapshot_store_append(w->store, &le, sizeof(le));
     }
     if (!w->err) {
-        w->err = write_all(w->fd, packed, chunk.packed);
+        w->err = snapshot_store_append(w->store, packed, chunk.packed);
     }
     w->chunks++;
     g_mutex_unlock(&w->lock);
@@ -247,20 +224,14 @@ static void wait_for_less(SnapshotWriter *w, unsigned jobs)
     g_mutex_unlock(&w->lock);
 }
 
+/* The store has gone elsewhere. */
 static void writer_free(SnapshotWriter *w)
 {
-    if (w->pool) {
-        g_thread_pool_free(w->pool, FALSE, TRUE);
-    }
-    if (w->fd >= 0) {
-        close(w->fd);
-    }
-    g_free(w->path);
-    g_free(w->temporary);
+    g_thread_pool_free(w->pool, FALSE, TRUE);
     g_free(w);
 }
 
-SnapshotWriter *snapshot_writer_new(const char *path, const GPtrArray *sections, GError **error)
+SnapshotWriter *snapshot_writer_new(SnapshotStore *store, const GPtrArray *sections)
 {
     SnapshotWriter *w = g_new0(SnapshotWriter, 1);
     g_autoptr(GByteArray) body = pack_sections(sections);
@@ -269,16 +240,9 @@ SnapshotWriter *snapshot_writer_new(const char *path, const GPtrArray *sections,
                   .crc = GUINT32_TO_LE(crc_of(body->data, body->len)),
                   .length = GUINT64_TO_LE((uint64_t)body->len) };
 
-    w->path = g_strdup(path);
-    w->temporary = g_strdup_printf("%s.part", path);
-    w->fd = open(w->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (w->fd < 0) {
-        fail(error, w->temporary, "cannot be made: %s", g_strerror(errno));
-        writer_free(w);
-        return NULL;
-    }
-    w->err = write_all(w->fd, &head, sizeof(head));
-    w->err = w->err ? w->err : write_all(w->fd, body->data, body->len);
+    w->store = store;
+    w->err = snapshot_store_append(store, &head, sizeof(head));
+    w->err = w->err ? w->err : snapshot_store_append(store, body->data, body->len);
     w->max_jobs = g_get_num_processors() * JOBS_PER_THREAD;
     w->pool = g_thread_pool_new(compress_job, w, (int)g_get_num_processors(), FALSE, NULL);
     return w;
@@ -306,29 +270,25 @@ void snapshot_writer_wait(SnapshotWriter *w)
 void snapshot_writer_abandon(SnapshotWriter *w)
 {
     snapshot_writer_wait(w);
-    unlink(w->temporary);
+    snapshot_store_abandon(w->store);
     writer_free(w);
 }
 
-bool snapshot_writer_finish(SnapshotWriter *w, GError **error)
+bool snapshot_writer_finish(SnapshotWriter *w, const char *tag, uint64_t clock_ns, GError **error)
 {
     int err;
+    bool ok;
 
     snapshot_writer_wait(w);
     write_chunk(w, (Chunk){ .area = AREA_END, .offset = w->chunks }, "");
     err = w->err;
-    if (!err && fsync(w->fd) < 0) {
-        err = errno;
-    }
-    if (!err && rename(w->temporary, w->path) < 0) {
-        err = errno;
-    }
     if (err) {
-        fail(error, w->path, "cannot be written: %s", g_strerror(err));
-        unlink(w->temporary);
+        fail(error, snapshot_store_name(w->store), "cannot be written: %s", g_strerror(err));
+        snapshot_store_abandon(w->store);
     }
+    ok = !err && snapshot_store_commit(w->store, tag, clock_ns, error);
     writer_free(w);
-    return !err;
+    return ok;
 }
 
 /* ---- Reading ---- */
@@ -339,39 +299,21 @@ typedef struct Place { /* of a chunk */
 } Place;
 
 struct SnapshotReader {
-    char *path;
-    int fd;
-    uint64_t size, at; /* at: the first chunk */
-    GArray *chunks;    /* of Place */
+    SnapshotStore *store;
+    uint64_t at;    /* the first chunk */
+    GArray *chunks; /* of Place */
 };
 
 void snapshot_reader_free(SnapshotReader *r)
 {
-    if (r->fd >= 0) {
-        close(r->fd);
-    }
+    snapshot_store_free(r->store);
     g_array_unref(r->chunks);
-    g_free(r->path);
     g_free(r);
 }
 
-/* False: the file ends before, or the host fails. */
 static bool read_at(const SnapshotReader *r, uint64_t at, void *to, size_t n)
 {
-    while (n) {
-        ssize_t got = pread(r->fd, to, n, (off_t)at);
-
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got <= 0) {
-            return false;
-        }
-        to = (char *)to + got;
-        at += (uint64_t)got;
-        n -= (size_t)got;
-    }
-    return true;
+    return snapshot_store_read(r->store, at, to, n);
 }
 
 static bool read_head(SnapshotReader *r, GPtrArray *sections, GError **error)
@@ -381,20 +323,21 @@ static bool read_head(SnapshotReader *r, GPtrArray *sections, GError **error)
     uint64_t length;
 
     if (!read_at(r, 0, &head, sizeof(head)) || memcmp(head.magic, MAGIC, sizeof(head.magic)) != 0) {
-        return fail(error, r->path, "is no snapshot of Menura's");
+        return fail(error, snapshot_store_name(r->store), "is no snapshot of Menura's");
     }
     if (GUINT32_FROM_LE(head.version) != VERSION) {
-        return fail(error, r->path, "is a snapshot of version %u; this program knows version %d",
+        return fail(error, snapshot_store_name(r->store),
+                    "is a snapshot of version %u; this program knows version %d",
                     GUINT32_FROM_LE(head.version), VERSION);
     }
     length = GUINT64_FROM_LE(head.length);
-    if (length <= MIN(r->size, MAX_HEAD)) {
+    if (length <= MIN(snapshot_store_size(r->store), MAX_HEAD)) {
         body = g_malloc(length + 1);
     }
     if (!body || !read_at(r, sizeof(head), body, (size_t)length) ||
         crc_of(body, (size_t)length) != GUINT32_FROM_LE(head.crc) ||
         !unpack_sections((Cursor){ body, (size_t)length }, sections)) {
-        return fail(error, r->path, "is damaged (its head)");
+        return fail(error, snapshot_store_name(r->store), "is damaged (its head)");
     }
     r->at = sizeof(head) + length;
     return true;
@@ -415,10 +358,10 @@ static bool list_chunks(SnapshotReader *r)
         place = (Place){ chunk_le(le), at + sizeof(le) }; /* there and back are the same */
         at = place.at + place.chunk.packed;
         if (place.chunk.area == AREA_END) {
-            return place.chunk.offset == r->chunks->len && at == r->size;
+            return place.chunk.offset == r->chunks->len && at == snapshot_store_size(r->store);
         }
         if (!place.chunk.bytes || place.chunk.bytes > SNAPSHOT_CHUNK ||
-            place.chunk.packed > PACKED_MAX || at > r->size) {
+            place.chunk.packed > PACKED_MAX || at > snapshot_store_size(r->store)) {
             return false;
         }
         g_array_append_val(r->chunks, place);
@@ -472,41 +415,34 @@ static bool read_chunks(ReadJobs *jobs)
     return !g_atomic_int_get(&jobs->failed);
 }
 
-static SnapshotReader *open_reader(const char *path, GPtrArray *sections, GError **error)
+static SnapshotReader *open_reader(SnapshotStore *store, GPtrArray *sections, GError **error)
 {
     SnapshotReader *r = g_new0(SnapshotReader, 1);
-    struct stat st;
 
-    r->path = g_strdup(path);
+    r->store = store;
     r->chunks = g_array_new(FALSE, FALSE, sizeof(Place));
-    r->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (r->fd < 0 || fstat(r->fd, &st) < 0) {
-        fail(error, path, "%s", g_strerror(errno));
-    } else {
-        r->size = (uint64_t)st.st_size;
-        if (read_head(r, sections, error)) {
-            return r;
-        }
+    if (!read_head(r, sections, error)) {
+        snapshot_reader_free(r);
+        return NULL;
     }
-    snapshot_reader_free(r);
-    return NULL;
+    return r;
 }
 
-SnapshotReader *snapshot_reader_new(const char *path, GPtrArray *sections, GError **error)
+SnapshotReader *snapshot_reader_new(SnapshotStore *store, GPtrArray *sections, GError **error)
 {
-    SnapshotReader *r = open_reader(path, sections, error);
+    SnapshotReader *r = open_reader(store, sections, error);
     ReadJobs jobs = { .r = r };
 
     if (r && (!list_chunks(r) || !read_chunks(&jobs))) {
-        fail(error, path, "is damaged or not whole");
+        fail(error, snapshot_store_name(store), "is damaged or not whole");
         g_clear_pointer(&r, snapshot_reader_free);
     }
     return r;
 }
 
-bool snapshot_sections_read(const char *path, GPtrArray *sections, GError **error)
+bool snapshot_sections_read(SnapshotStore *store, GPtrArray *sections, GError **error)
 {
-    SnapshotReader *r = open_reader(path, sections, error);
+    SnapshotReader *r = open_reader(store, sections, error);
     bool ok = r;
 
     g_clear_pointer(&r, snapshot_reader_free);
@@ -517,7 +453,7 @@ bool snapshot_reader_run(SnapshotReader *r, SnapshotPlace *place, SnapshotPlaced
                          void *opaque, GError **error)
 {
     ReadJobs jobs = { r, place, placed, opaque, 0 };
-    bool ok = read_chunks(&jobs) || fail(error, r->path, "cannot be loaded");
+    bool ok = read_chunks(&jobs) || fail(error, snapshot_store_name(r->store), "cannot be loaded");
 
     snapshot_reader_free(r);
     return ok;

@@ -8,6 +8,7 @@
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include "block/block.h"
 
 enum { SNAPSHOT_CHUNK = 1 << 20 };
 
@@ -23,19 +24,42 @@ SnapshotSection *snapshot_section_find(const GPtrArray *sections, const char *na
 /* For g_ptr_array_new_with_free_func(). */
 void snapshot_section_free(void *section);
 
-/* ---- Writing: to a file with another name, which snapshot_writer_finish() gives its own ---- */
+/* ---- Where it is (snapshot-store.c) ---- */
+
+typedef struct SnapshotStore SnapshotStore;
+
+/* Appears as @path when it is committed. */
+SnapshotStore *snapshot_store_create_file(const char *path, GError **error);
+SnapshotStore *snapshot_store_open_file(const char *path, GError **error);
+/* The state of a new snapshot in @blk's image, which is made when it is committed; of the snapshot @id. */
+SnapshotStore *snapshot_store_create_in(BlockBackend *blk, const char *tag, GError **error);
+SnapshotStore *snapshot_store_open_in(BlockBackend *blk, const char *id, GError **error);
+void snapshot_store_free(SnapshotStore *s);
+/* For messages. */
+const char *snapshot_store_name(const SnapshotStore *s);
+uint64_t snapshot_store_size(const SnapshotStore *s);
+/* 0 or errno. One thread at a time. */
+int snapshot_store_append(SnapshotStore *s, const void *data, size_t n);
+/* Any thread. False: it ends before, or the host fails. */
+bool snapshot_store_read(const SnapshotStore *s, uint64_t at, void *to, size_t n);
+/* Both free @s. @tag, @clock_ns: what an image says of it. */
+bool snapshot_store_commit(SnapshotStore *s, const char *tag, uint64_t clock_ns, GError **error);
+void snapshot_store_abandon(SnapshotStore *s);
+
+/* ---- Writing ---- */
 
 typedef struct SnapshotWriter SnapshotWriter;
 
-SnapshotWriter *snapshot_writer_new(const char *path, const GPtrArray *sections, GError **error);
+/* Takes @store over. */
+SnapshotWriter *snapshot_writer_new(SnapshotStore *store, const GPtrArray *sections);
 /* @bytes (at most SNAPSHOT_CHUNK) at @offset of area @area; nothing is written for zeroes. The data must stay as they are until
  * snapshot_writer_wait(). Errors are kept for the end. */
 void snapshot_writer_add(SnapshotWriter *w, unsigned area, uint64_t offset, const void *data,
                          uint32_t bytes);
 /* Until all that was added is compressed and written. */
 void snapshot_writer_wait(SnapshotWriter *w);
-/* Frees @w. False: there is no new file. */
-bool snapshot_writer_finish(SnapshotWriter *w, GError **error);
+/* Commits the store and frees @w. False: there is no new snapshot. */
+bool snapshot_writer_finish(SnapshotWriter *w, const char *tag, uint64_t clock_ns, GError **error);
 
 /* Frees @w; nothing of it stays. */
 void snapshot_writer_abandon(SnapshotWriter *w);
@@ -44,10 +68,10 @@ void snapshot_writer_abandon(SnapshotWriter *w);
 
 typedef struct SnapshotReader SnapshotReader;
 
-/* Adds only what the head has, which is verified, to @sections. */
-bool snapshot_sections_read(const char *path, GPtrArray *sections, GError **error);
-/* Everything is verified; @sections are filled. */
-SnapshotReader *snapshot_reader_new(const char *path, GPtrArray *sections, GError **error);
+/* Adds only what the head has, which is verified, to @sections. Frees @store. */
+bool snapshot_sections_read(SnapshotStore *store, GPtrArray *sections, GError **error);
+/* Everything is verified; @sections are filled. Takes @store over. */
+SnapshotReader *snapshot_reader_new(SnapshotStore *store, GPtrArray *sections, GError **error);
 /* Where the chunk at @offset of @area goes: @bytes at the address returned; NULL: it does not exist, an error. */
 typedef void *SnapshotPlace(void *opaque, unsigned area, uint64_t offset, uint32_t bytes);
 /* After it has its data; for areas that are not memory. By any thread. False: error. */

@@ -4,8 +4,9 @@
  * (fields and types) is kept beside the data. A load first finds a section for everything there is, and no others, with the same
  * layout and size, and only then changes the machine: memory, disks, clock, CPUs, devices.
  *
- * An image whose format has snapshots keeps a disk's contents itself; the file beside it names that snapshot. The one of an older file of the same
- * name goes when the new file is there.
+ * An image whose format has snapshots keeps a disk's contents itself; the section names that snapshot. The first image that can keeps all else
+ * too, with its snapshot; without such a disk, or if a path is asked for, that is a file. What an older snapshot of the same name has goes when
+ * the new one is there.
  */
 #include "hw/core/snapshot.h"
 #include <errno.h>
@@ -120,7 +121,8 @@ static char *disk_section(BlockBackend *blk)
     return g_strdup_printf("disk %s", block_id(blk));
 }
 
-/* What a disk's section says: its length, and behind that the id of the snapshot in its image, if its contents are kept there. */
+/* What a disk's section says: its length, and behind that the id of the snapshot in its image, if its contents are kept there; no id: it is the
+ * snapshot that has this section. */
 #define CONTENTS "contents"
 #define INTERNAL "snapshot in the image"
 
@@ -130,13 +132,60 @@ static bool is_internal(const SnapshotSection *s)
     return !strcmp(s->layout, INTERNAL);
 }
 
-static char *internal_id(const SnapshotSection *s)
+/* ---- Where a snapshot is ---- */
+
+typedef struct Where {
+    char *path;        /* a file; NULL: */
+    BlockBackend *blk; /* in this image */
+    char *id;          /* as this snapshot; NULL: there is none of that name yet */
+} Where;
+
+static void where_free(Where *w)
 {
-    return g_strndup((const char *)s->data->data + sizeof(uint64_t),
-                     s->data->len - sizeof(uint64_t));
+    g_free(w->path);
+    g_free(w->id);
+    g_free(w);
 }
 
-/* ---- Files ---- */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Where, where_free)
+
+/* The snapshot in @blk's image that has the disk's contents; NULL: none is named. */
+static char *internal_id(const SnapshotSection *s, const Where *where, const BlockBackend *blk)
+{
+    const char *id = (const char *)s->data->data + sizeof(uint64_t);
+
+    if (blk == where->blk) {
+        return g_strdup(where->id);
+    }
+    return s->data->len > sizeof(uint64_t) ? g_strndup(id, s->data->len - sizeof(uint64_t)) : NULL;
+}
+
+static BlockBackend *find_state_disk(void)
+{
+    g_autoptr(GPtrArray) disks = find_disks();
+
+    for (unsigned i = 0; i < disks->len; i++) {
+        if (block_has_states(g_ptr_array_index(disks, i))) {
+            return g_ptr_array_index(disks, i);
+        }
+    }
+    return NULL;
+}
+
+/* The newest with that name and a machine's state, or that id. */
+static char *find_in_image(BlockBackend *blk, const char *tag)
+{
+    g_autoptr(GPtrArray) all = block_snapshots(blk);
+
+    for (unsigned i = all->len; i-- > 0;) {
+        const BlockSnapshot *s = g_ptr_array_index(all, i);
+
+        if (s->state_size && (!strcmp(s->name, tag) || !strcmp(s->id, tag))) {
+            return g_strdup(s->id);
+        }
+    }
+    return NULL;
+}
 
 static char *snapshot_folder(void)
 {
@@ -156,6 +205,26 @@ static char *snapshot_path(const char *tag)
     }
     folder = snapshot_folder();
     return g_build_filename(folder, tag, NULL);
+}
+
+/* Of one that is there, or is to be. One in an image is found before a file. */
+static Where *find_snapshot(const char *tag, bool is_new)
+{
+    Where *w = g_new0(Where, 1);
+
+    w->blk = strchr(tag, '/') ? NULL : find_state_disk();
+    w->id = w->blk ? find_in_image(w->blk, tag) : NULL;
+    if (!w->blk || (!w->id && !is_new)) {
+        w->blk = NULL;
+        w->path = snapshot_path(tag);
+    }
+    return w;
+}
+
+static SnapshotStore *open_store(const Where *w, GError **error)
+{
+    return w->path ? snapshot_store_open_file(w->path, error)
+                   : snapshot_store_open_in(w->blk, w->id, error);
 }
 
 static bool check_tag(const char *tag, GError **error)
@@ -195,20 +264,25 @@ static uint64_t u64_of(const SnapshotSection *s)
     return GUINT64_FROM_LE(le);
 }
 
-/* Where it can, the image keeps the contents. */
-static bool describe_disks(GPtrArray *sections, const GPtrArray *disks, const char *tag,
-                           GError **error)
+static uint64_t virtual_now(void)
 {
-    g_autofree char *name = g_path_get_basename(tag);
+    return (uint64_t)clock_now(CLOCK_VIRTUAL);
+}
 
+/* Where it can, the image keeps the contents. */
+static bool describe_disks(GPtrArray *sections, const GPtrArray *disks, const Where *where,
+                           const char *name, GError **error)
+{
     for (unsigned i = 0; i < disks->len; i++) {
         BlockBackend *blk = g_ptr_array_index(disks, i);
         bool internal = block_has_snapshots(blk);
         g_autofree char *title = disk_section(blk);
-        g_autofree char *id = internal ? block_snapshot_create(blk, name, error) : NULL;
+        bool apart = internal && blk != where->blk;
+        g_autofree char *id =
+            apart ? block_snapshot_create(blk, name, 0, virtual_now(), error) : NULL;
         SnapshotSection *s;
 
-        if (internal && !id) {
+        if (apart && !id) {
             return false;
         }
         s = snapshot_section_new(sections, title, internal ? INTERNAL : CONTENTS);
@@ -220,8 +294,8 @@ static bool describe_disks(GPtrArray *sections, const GPtrArray *disks, const ch
     return true;
 }
 
-/* Deletes the snapshots in images that @sections name. */
-static bool delete_internal(const GPtrArray *sections, GError **error)
+/* Deletes the snapshots in images that @sections name, but not the one that they are in. */
+static bool delete_apart(const GPtrArray *sections, const Where *where, GError **error)
 {
     g_autoptr(GPtrArray) disks = find_disks();
 
@@ -229,24 +303,23 @@ static bool delete_internal(const GPtrArray *sections, GError **error)
         BlockBackend *blk = g_ptr_array_index(disks, i);
         g_autofree char *name = disk_section(blk);
         const SnapshotSection *s = snapshot_section_find(sections, name);
+        g_autofree char *id = s && is_internal(s) ? internal_id(s, where, blk) : NULL;
 
-        if (s && is_internal(s) && s->data->len > sizeof(uint64_t) && block_has_snapshots(blk)) {
-            g_autofree char *id = internal_id(s);
-
-            if (block_snapshot_exists(blk, id) && !block_snapshot_delete(blk, id, error)) {
-                return false;
-            }
+        if (id && blk != where->blk && block_has_snapshots(blk) && block_snapshot_exists(blk, id) &&
+            !block_snapshot_delete(blk, id, error)) {
+            return false;
         }
     }
     return true;
 }
 
-/* The sections of the snapshot at @path; empty if there is none that can be read. */
-static GPtrArray *sections_of(const char *path)
+/* The sections of the snapshot at @where; empty if there is none that can be read. */
+static GPtrArray *sections_of(const Where *where)
 {
     GPtrArray *sections = g_ptr_array_new_with_free_func(snapshot_section_free);
+    SnapshotStore *store = where->path || where->id ? open_store(where, NULL) : NULL;
 
-    if (!snapshot_sections_read(path, sections, NULL)) {
+    if (!store || !snapshot_sections_read(store, sections, NULL)) {
         g_ptr_array_set_size(sections, 0);
     }
     return sections;
@@ -259,8 +332,7 @@ static void describe_state(GPtrArray *sections)
 
     snapshot_section_new(sections, "machine", machine);
     append_u64(snapshot_section_new(sections, "memory", "bytes"), ram_size);
-    append_u64(snapshot_section_new(sections, "clock", "virtual, ns"),
-               (uint64_t)clock_now(CLOCK_VIRTUAL));
+    append_u64(snapshot_section_new(sections, "clock", "virtual, ns"), virtual_now());
     for (unsigned i = 0; i < all->len; i++) {
         const Stateful *s = g_ptr_array_index(all, i);
         g_autofree char *layout = layout_of(s->fields);
@@ -320,10 +392,12 @@ static bool make_folder(const char *path, GError **error)
 }
 
 /* What is in no section: memory, and the disks that keep nothing themselves. */
-static bool write_state(const char *path, const GPtrArray *sections, const GPtrArray *disks,
-                        GError **error)
+static bool write_state(const Where *where, const char *name, const GPtrArray *sections,
+                        const GPtrArray *disks, GError **error)
 {
-    SnapshotWriter *w = snapshot_writer_new(path, sections, error);
+    SnapshotStore *store = where->path ? snapshot_store_create_file(where->path, error)
+                                       : snapshot_store_create_in(where->blk, name, error);
+    SnapshotWriter *w = store ? snapshot_writer_new(store, sections) : NULL;
 
     if (!w) {
         return false;
@@ -337,18 +411,11 @@ static bool write_state(const char *path, const GPtrArray *sections, const GPtrA
             return false;
         }
     }
-    return snapshot_writer_finish(w, error);
+    return snapshot_writer_finish(w, name, virtual_now(), error);
 }
 
-bool hw_snapshot_save(const char *tag, GError **error)
+static bool settle_disks(const GPtrArray *disks, GError **error)
 {
-    g_autoptr(GPtrArray) sections = g_ptr_array_new_with_free_func(snapshot_section_free);
-    g_autoptr(GPtrArray) disks = find_disks(), old = NULL;
-    g_autofree char *path = snapshot_path(tag);
-
-    if (!check_tag(tag, error) || !check_machine(error) || !make_folder(path, error)) {
-        return false;
-    }
     for (unsigned i = 0; i < disks->len; i++) {
         BlockBackend *blk = g_ptr_array_index(disks, i);
 
@@ -360,14 +427,38 @@ bool hw_snapshot_save(const char *tag, GError **error)
         }
         block_drain(blk);
     }
-    old = sections_of(path);
-    describe_state(sections);
-    if (!describe_disks(sections, disks, tag, error) ||
-        !write_state(path, sections, disks, error)) {
-        delete_internal(sections, NULL);
+    return true;
+}
+
+/* What an older snapshot of the same name had: @where is of before the new one. */
+static bool delete_old(const GPtrArray *sections, const Where *where, GError **error)
+{
+    return delete_apart(sections, where, error) &&
+           (!where->id || block_snapshot_delete(where->blk, where->id, error));
+}
+
+bool hw_snapshot_save(const char *tag, GError **error)
+{
+    g_autoptr(GPtrArray) sections = g_ptr_array_new_with_free_func(snapshot_section_free);
+    g_autoptr(GPtrArray) disks = find_disks(), old = NULL;
+    g_autofree char *name = g_path_get_basename(tag);
+    g_autoptr(Where) where = NULL;
+
+    if (!check_tag(tag, error) || !check_machine(error) || !settle_disks(disks, error)) {
         return false;
     }
-    return delete_internal(old, error);
+    where = find_snapshot(tag, true);
+    if (where->path && !make_folder(where->path, error)) {
+        return false;
+    }
+    old = sections_of(where);
+    describe_state(sections);
+    if (!describe_disks(sections, disks, where, name, error) ||
+        !write_state(where, name, sections, disks, error)) {
+        delete_apart(sections, where, NULL);
+        return false;
+    }
+    return delete_old(old, where, error);
 }
 
 /* ---- Loading ---- */
@@ -416,15 +507,15 @@ static bool check_section(const GPtrArray *sections, const char *path, const Sta
            misfit(error, path, "%s: its state has a wrong size", s->name);
 }
 
-static bool check_internal(const SnapshotSection *s, BlockBackend *blk)
+static bool check_internal(const SnapshotSection *s, const Where *where, BlockBackend *blk)
 {
-    g_autofree char *id = s->data->len > sizeof(uint64_t) ? internal_id(s) : NULL;
+    g_autofree char *id = internal_id(s, where, blk);
 
     return id && block_has_snapshots(blk) && block_snapshot_exists(blk, id);
 }
 
-static bool check_disks(const GPtrArray *sections, const GPtrArray *disks, const char *path,
-                        GError **error)
+static bool check_disks(const GPtrArray *sections, const GPtrArray *disks, const Where *where,
+                        const char *path, GError **error)
 {
     for (unsigned i = 0; i < disks->len; i++) {
         BlockBackend *blk = g_ptr_array_index(disks, i);
@@ -438,7 +529,7 @@ static bool check_disks(const GPtrArray *sections, const GPtrArray *disks, const
             return misfit(error, path, "%s: had %" PRIu64 " bytes, %s has %" PRIu64, name,
                           u64_of(s), block_file(blk), block_length(blk));
         }
-        if (is_internal(s) && !check_internal(s, blk)) {
+        if (is_internal(s) && !check_internal(s, where, blk)) {
             return misfit(error, path, "%s: its contents are no longer in %s", name,
                           block_file(blk));
         }
@@ -447,7 +538,7 @@ static bool check_disks(const GPtrArray *sections, const GPtrArray *disks, const
 }
 
 static bool check(const GPtrArray *sections, const GPtrArray *all, const GPtrArray *disks,
-                  const char *path, GError **error)
+                  const Where *where, const char *path, GError **error)
 {
     const SnapshotSection *machine = snapshot_section_find(sections, "machine");
     const SnapshotSection *memory = snapshot_section_find(sections, "memory");
@@ -473,7 +564,7 @@ static bool check(const GPtrArray *sections, const GPtrArray *all, const GPtrArr
     if (sections->len != 3 + all->len + disks->len) {
         return misfit(error, path, "has devices or disks that this machine has not");
     }
-    return check_disks(sections, disks, path, error);
+    return check_disks(sections, disks, where, path, error);
 }
 
 static void *place(void *opaque, unsigned area, uint64_t offset, uint32_t bytes)
@@ -499,13 +590,14 @@ static bool placed(void *opaque, unsigned area, uint64_t offset, void *data, uin
 }
 
 /* Back to the snapshots in the images; other disks are emptied for what comes. */
-static bool take_disks_back(const GPtrArray *sections, const GPtrArray *disks, GError **error)
+static bool take_disks_back(const GPtrArray *sections, const GPtrArray *disks, const Where *where,
+                            GError **error)
 {
     for (unsigned i = 0; i < disks->len; i++) {
         BlockBackend *blk = g_ptr_array_index(disks, i);
         g_autofree char *name = disk_section(blk);
         const SnapshotSection *s = snapshot_section_find(sections, name);
-        g_autofree char *id = is_internal(s) ? internal_id(s) : NULL;
+        g_autofree char *id = is_internal(s) ? internal_id(s, where, blk) : NULL;
 
         block_drain(blk);
         if (!(id ? block_snapshot_apply(blk, id, error)
@@ -546,23 +638,27 @@ bool hw_snapshot_load(const char *tag, GError **error)
 {
     g_autoptr(GPtrArray) sections = g_ptr_array_new_with_free_func(snapshot_section_free);
     g_autoptr(GPtrArray) disks = find_disks(), all = find_stateful();
-    g_autofree char *path = snapshot_path(tag);
+    g_autoptr(Where) where = find_snapshot(tag, false);
+    g_autofree char *name = NULL;
+    SnapshotStore *store;
     SnapshotReader *r;
     bool ok;
 
     if (!check_tag(tag, error) || !check_machine(error)) {
         return false;
     }
-    r = snapshot_reader_new(path, sections, error);
+    store = open_store(where, error);
+    name = store ? g_strdup(snapshot_store_name(store)) : NULL;
+    r = store ? snapshot_reader_new(store, sections, error) : NULL;
     if (!r) {
         return false;
     }
-    if (!check(sections, all, disks, path, error)) {
+    if (!check(sections, all, disks, where, name, error)) {
         snapshot_reader_free(r);
         return false;
     }
     memory_pool_clear();
-    if (!take_disks_back(sections, disks, error)) {
+    if (!take_disks_back(sections, disks, where, error)) {
         snapshot_reader_free(r);
         ok = false;
     } else {
@@ -579,45 +675,72 @@ bool hw_snapshot_load(const char *tag, GError **error)
 
 bool hw_snapshot_delete(const char *tag, GError **error)
 {
+    g_autoptr(Where) where = find_snapshot(tag, false);
     g_autoptr(GPtrArray) sections = NULL;
-    g_autofree char *path = snapshot_path(tag);
 
     if (!check_tag(tag, error)) {
         return false;
     }
-    sections = sections_of(path);
-    if (!delete_internal(sections, error)) {
+    sections = sections_of(where);
+    if (!delete_apart(sections, where, error)) {
         return false;
     }
-    if (g_unlink(path) < 0) {
-        return misfit(error, path, "cannot be deleted: %s", g_strerror(errno));
+    if (where->id) {
+        return block_snapshot_delete(where->blk, where->id, error);
     }
-    return true;
+    return g_unlink(where->path) == 0 ||
+           misfit(error, where->path, "cannot be deleted: %s", g_strerror(errno));
+}
+
+static void list_one(GString *out, const char *name, uint64_t bytes, int64_t date)
+{
+    g_autoptr(GDateTime) time = g_date_time_new_from_unix_local(date);
+    g_autofree char *size = size_format(bytes);
+    g_autofree char *when = time ? g_date_time_format(time, "%Y-%m-%d %H:%M:%S") : NULL;
+
+    g_string_append_printf(out, "%-24s %12s  %s\n", name, size, when ? when : "");
+}
+
+static void list_image(GString *out, BlockBackend *blk)
+{
+    g_autoptr(GPtrArray) all = block_snapshots(blk);
+
+    for (unsigned i = 0; i < all->len; i++) {
+        const BlockSnapshot *s = g_ptr_array_index(all, i);
+
+        if (s->state_size) {
+            list_one(out, s->name, s->state_size, s->date);
+        }
+    }
+}
+
+static void list_folder(GString *out, const char *folder)
+{
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+    const char *name;
+
+    while (dir && (name = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename(folder, name, NULL);
+        struct stat st;
+
+        if (!g_str_has_suffix(name, ".part") && stat(path, &st) == 0 && S_ISREG(st.st_mode)) {
+            list_one(out, name, (uint64_t)st.st_size, st.st_mtime);
+        }
+    }
 }
 
 void hw_snapshot_list(GString *out)
 {
     g_autofree char *folder = snapshot_folder();
-    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
-    const char *name;
-    bool any = false;
+    BlockBackend *blk = find_state_disk();
+    gsize before = out->len;
 
-    while (dir && (name = g_dir_read_name(dir))) {
-        g_autofree char *path = g_build_filename(folder, name, NULL);
-        g_autoptr(GDateTime) date = NULL;
-        g_autofree char *size = NULL, *when = NULL;
-        struct stat st;
-
-        if (g_str_has_suffix(name, ".part") || stat(path, &st) < 0 || !S_ISREG(st.st_mode)) {
-            continue;
-        }
-        date = g_date_time_new_from_unix_local(st.st_mtime);
-        when = g_date_time_format(date, "%Y-%m-%d %H:%M:%S");
-        size = size_format((uint64_t)st.st_size);
-        g_string_append_printf(out, "%-24s %12s  %s\n", name, size, when);
-        any = true;
+    if (blk) {
+        list_image(out, blk);
     }
-    if (!any) {
-        g_string_append_printf(out, "There is no snapshot in %s.\n", folder);
+    list_folder(out, folder);
+    if (out->len == before) {
+        g_string_append_printf(out, "There is no snapshot in %s.\n",
+                               blk ? block_file(blk) : folder);
     }
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Snapshots: the whole state of a stopped machine in one file beside whatever disks it has, and back.
+ * Snapshots: the whole state of a stopped machine, and back. It is in the first disk's image whose format can keep it (qcow2), or in one file
+ * beside whatever disks there are.
  *
- * The file has, behind a magic number and version: a head of sections (what machine it is, clock, each CPU's and device's state table, each
+ * It has, behind a magic number and version: a head of sections (what machine it is, clock, each CPU's and device's state table, each
  * disk), then chunks of RAM and disks, compressed one by one by several threads; zeroes are left out. Lengths and checksums of all of it are
  * verified before a load changes anything.
  *
@@ -18,8 +19,9 @@
 /* How the message of an error after which the machine must not go on begins. */
 #define HW_SNAPSHOT_INCOMPLETE "the machine is incomplete now: "
 
-/* The machine is stopped; main thread, machine lock held. @tag: a name, for a file in a folder beside the first disk ("DISK.snapshots";
- * without disks "menura-snapshots"), or a path with a '/'. An older one of that name is replaced when all is written. */
+/* The machine is stopped; main thread, machine lock held. @tag: a name, in an image or for a file in a folder beside the first disk
+ * ("DISK.snapshots"; without disks "menura-snapshots"), or the path of a file with a '/'. An older one of that name is replaced when all is
+ * written. */
 bool hw_snapshot_save(const char *tag, GError **error);
 /* On failure nothing has changed, unless the error begins with HW_SNAPSHOT_INCOMPLETE. */
 bool hw_snapshot_load(const char *tag, GError **error);

@@ -90,27 +90,67 @@ def kept_and_taken_back(folder, more, image=None):
         console.run("sync", PROMPT, 30)
         console.line("poweroff -f")
         console.wait(30)
-    return os.path.join(disk + ".snapshots", "first")
+    return disk + ".snapshots"
 
 
 def case(more):
     with tempfile.TemporaryDirectory() as folder:
-        path = kept_and_taken_back(folder, more)
-        return f"{os.path.getsize(path) >> 20} MiB"
+        snapshots = kept_and_taken_back(folder, more)
+        return f"{os.path.getsize(os.path.join(snapshots, 'first')) >> 20} MiB"
+
+
+def whole(disk):
+    for checker in [os.path.join(machine.BUILD, "menura-img")] + [q for q in [shutil.which("qemu-img")] if q]:
+        p = subprocess.run([checker, "check", disk], check=False, capture_output=True, text=True)
+        assert p.returncode == 0, p.stdout + p.stderr
 
 
 def qcow2():
-    """A qcow2 image over another keeps the disk itself, and is whole afterwards."""
+    """A qcow2 image over another keeps the disk and the machine's state itself, and is whole afterwards, also when they are deleted."""
     with tempfile.TemporaryDirectory() as folder:
         disk = os.path.join(folder, "disk.qcow2")
         img = os.path.join(machine.BUILD, "menura-img")
         subprocess.run([img, "create", "-q", "-f", "qcow2", "-b", machine.guest("demo.img"), "-F", "raw", disk], check=True)
-        path = kept_and_taken_back(folder, [], disk)
+        snapshots = kept_and_taken_back(folder, [], disk)
+        assert not os.path.exists(snapshots), "the state is in a file"
         said = subprocess.run([img, "snapshot", "-l", disk], check=True, capture_output=True, text=True).stdout
-        assert re.search(r"^1 +first ", said, re.M), said
-        for checker in [img] + [q for q in [shutil.which("qemu-img")] if q]:
-            subprocess.run([checker, "check", disk], check=True, capture_output=True)
-        return f"{os.path.getsize(path) >> 20} MiB"
+        size = re.search(r"^1 +first +(\S+ MiB) ", said, re.M)
+        assert size, said
+        whole(disk)
+        with Console(command(disk)) as console:
+            console.expect(PROMPT, machine.limit(60))
+            for line, answer in (("savevm second", ""), ("savevm first", ""), ("info snapshots", r"second .*MiB.*\n(.*\n)?first .*MiB"),
+                                 ("delvm 9", r"delvm: .*cannot be deleted"), ("delvm first", ""), ("delvm second", ""),
+                                 ("info snapshots", "There is no snapshot")):
+                said = monitor(console, line)
+                assert re.search(answer, said) if answer else "vm:" not in said, f"{line}: {said}"
+            console.line("poweroff -f")
+            console.wait(30)
+        whole(disk)
+        return size[1]
+
+
+def beside_qcow2():
+    """A path is a file's, and the disk's contents are still in the image."""
+    with tempfile.TemporaryDirectory() as folder:
+        disk, path = os.path.join(folder, "disk.qcow2"), os.path.join(folder, "state")
+        subprocess.run([os.path.join(machine.BUILD, "menura-img"), "create", "-q", "-f", "qcow2", "-b", machine.guest("demo.img"), "-F",
+                        "raw", disk], check=True)
+        with Console(command(disk)) as console:
+            console.expect(PROMPT, machine.limit(60))
+            console.run("echo before >/root/note; sync", PROMPT)
+            said = monitor(console, f"savevm {path}")
+            assert "savevm:" not in said, said
+            console.run("echo after >/root/note; sync", PROMPT)
+            said = monitor(console, f"loadvm {path}")
+            assert "loadvm:" not in said, said
+            said = console.run("cat /root/note", PROMPT)
+            assert said.split()[-1] == "before", repr(said)
+            assert "there is no" not in monitor(console, f"delvm {path}")
+            console.line("poweroff -f")
+            console.wait(30)
+        assert not os.path.exists(path)
+        whole(disk)
 
 
 def start_fails(argv, what):
@@ -150,6 +190,7 @@ def main():
     tap.case("disk", case, [])
     tap.case("throw-away-writes", case, ["-snapshot"])
     tap.case("qcow2", qcow2)
+    tap.case("beside-qcow2", beside_qcow2)
     tap.case("refused", refused)
     sys.exit(tap.finish())
 

@@ -270,6 +270,7 @@ static void test_commands(void)
     expect("info status", "VM status: running\n");
     expect("info snapshots", "one 1 MiB\n");
     expect("delvm two", "delvm: two: there is none\n");
+    expect("delvm /a/b", "delvm: /a/b: there is none\n"); /* no format */
     expect("info status", "VM status: running\n");
     expect("loadvm one", "loadvm: the machine is incomplete now: one\n"); /* it must not go on */
     expect("info status", "VM status: paused\n");
