@@ -80,7 +80,7 @@ void node_check_note(NodeCheck *check, const char *format, ...)
     enum { MAX_REPORT = 1 << 20 };
     va_list args;
 
-    if (check->report->len < MAX_REPORT) {
+    if (check->report && check->report->len < MAX_REPORT) {
         va_start(args, format);
         g_string_append_vprintf(check->report, format, args);
         va_end(args);

@@ -150,7 +150,7 @@ typedef struct NodeCheck {
     uint64_t corruptions_fixed, leaks_fixed;
     uint64_t total_clusters, allocated_clusters, fragmented_clusters, compressed_clusters;
     uint64_t image_end_offset;
-    GString *report; /* a line for each finding */
+    GString *report; /* a line for each finding; NULL: only the numbers matter */
 } NodeCheck;
 
 /* Adds a finding to the report, as long as that is not absurdly long: an image may claim any number of blocks. */

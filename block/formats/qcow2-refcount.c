@@ -88,6 +88,14 @@ static int block_of(Qcow2 *s, uint64_t cluster, Qcow2Table **t)
     return qcow2_table_get(s, s->reftable[index], true, t);
 }
 
+bool qcow2_refcounts_are_zero(Qcow2 *s, uint64_t cluster)
+{
+    Qcow2Table *t;
+
+    return block_of(s, cluster, &t) == 0 &&
+           (!t || (!t->data[0] && !memcmp(t->data, t->data + 1, s->cluster_size - 1)));
+}
+
 int qcow2_refcount_get(Qcow2 *s, uint64_t cluster, uint64_t *value)
 {
     Qcow2Table *t;

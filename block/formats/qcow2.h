@@ -249,6 +249,8 @@ int qcow2_make_room(Qcow2 *s);
 
 bool qcow2_reftable_read(Qcow2 *s, GError **error);
 int qcow2_refcount_get(Qcow2 *s, uint64_t cluster, uint64_t *value);
+/* Of all clusters that have theirs in the same block as @cluster. */
+bool qcow2_refcounts_are_zero(Qcow2 *s, uint64_t cluster);
 /* Sets it; the block must be there. */
 int qcow2_refcount_set(Qcow2 *s, uint64_t cluster, uint64_t value);
 uint64_t qcow2_refcount_max(const Qcow2 *s);
