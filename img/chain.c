@@ -32,7 +32,10 @@ static bool open_above_base(Commit *c, const char *wanted)
     for (unsigned n = 0; last->backing_name && n < NODE_MAX_CHAIN; n++) {
         g_autofree char *path = node_backing_path(last->name, last->backing_name);
 
-        if (!wanted || !strcmp(wanted, last->backing_name) || img_same_file(wanted, path)) {
+        /* As a backing file's name: relative to the image that it is behind. */
+        g_autofree char *meant = wanted ? node_backing_path(last->name, wanted) : NULL;
+
+        if (!wanted || !strcmp(wanted, last->backing_name) || img_same_file(meant, path)) {
             c->base_path = g_steal_pointer(&path);
             c->base_format = g_strdup(last->backing_format);
             return true;
@@ -45,7 +48,7 @@ static bool open_above_base(Commit *c, const char *wanted)
         last = last->backing;
     }
     if (wanted) {
-        img_error("Did not find '%s' in the backing chain of '%s'", wanted, c->top->name);
+        img_error("Did not find '%s' in the backing chain of '%s'", wanted, c->args->files[0]);
     } else {
         img_error("Image does not have a backing file");
     }

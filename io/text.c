@@ -24,9 +24,10 @@ static int64_t fraction(const char *text, char **end)
     double value = g_ascii_strtod(text, end);
     int shift = **end ? shift_of(**end) : -1;
 
-    bool whole = value == floor(value);
+    bool whole = value == floor(value), exponent = memchr(text, 'e', (size_t)(*end - text)) ||
+                                                   memchr(text, 'E', (size_t)(*end - text));
 
-    if ((shift <= 0 && !(whole && !**end)) || value < 0 || !isfinite(value)) {
+    if (exponent || (shift <= 0 && !(whole && !**end)) || value < 0 || !isfinite(value)) {
         return -EINVAL;
     }
     if (shift > 0) {
@@ -54,14 +55,10 @@ int64_t io_number(const char *text)
     if (errno) {
         return -ERANGE;
     }
-    if (!hex && (*end == '.' || (*end | 32) == 'e')) {
-        char *stop;
-        bool is_suffix = (*end | 32) == 'e' && !end[1];
-        int64_t v = is_suffix ? 0 : fraction(digits, &stop);
+    if (!hex && *end == '.') {
+        int64_t v = fraction(digits, &end);
 
-        if (!is_suffix) {
-            return v < 0 || *stop ? (v < 0 ? v : -EINVAL) : v;
-        }
+        return v >= 0 && *end ? -EINVAL : v;
     }
     shift = *end ? shift_of(*end) : 0;
     if (shift < 0 || (*end && end[1])) {

@@ -197,6 +197,7 @@ int qcow2_table_get(Qcow2 *s, uint64_t offset, bool refcounts, Qcow2Table **t)
     if (!data) {
         return -ENOMEM;
     }
+    node_event(s->node->file, refcounts ? "refblock_load" : "l2_load");
     err = qcow2_pread(s, offset, data, s->cluster_size);
     if (!err) {
         *t = add(s, offset, refcounts, g_steal_pointer(&data));

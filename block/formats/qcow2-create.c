@@ -16,6 +16,7 @@ const NodeOptionInfo qcow2_create_options[] = {
     { "compression_type", "Compression method used for image clusters (zlib, zstd)" },
     { "data_file", "File name of an external data file" },
     { "data_file_raw", "The external data file must stay valid as a raw image" },
+    { "encryption", "Only off: images are not encrypted" },
     { "extended_l2", "Extended L2 tables" },
     { "lazy_refcounts", "Postpone refcount updates" },
     { "preallocation", "Preallocation mode (allowed values: off, metadata, falloc, full)" },
@@ -252,10 +253,13 @@ static bool check_wanted(const Wanted *w, GError **error)
         return refuse(error, "Different refcount widths than 16 bits require compatibility level "
                              "1.1 or above (use version=v3 or greater)");
     }
-    if (w->v2 && (w->lazy || w->extended || w->compression || w->data_file)) {
-        return refuse(error,
-                      "compat=0.10: has no lazy_refcounts, extended_l2, compression_type=zstd or "
-                      "data_file");
+    if (w->v2 && w->lazy) {
+        return refuse(error, "Lazy refcounts only supported with compatibility level 1.1 and above "
+                             "(use version=v3 or greater)");
+    }
+    if (w->v2 && (w->extended || w->compression || w->data_file)) {
+        return refuse(error, "compat=0.10: has no extended_l2, compression_type=zstd or "
+                             "data_file");
     }
     if (w->extended && c < 16384) {
         return refuse(error, "extended_l2: needs a cluster_size of at least 16k");
@@ -279,10 +283,18 @@ static bool read_refcount_bits(const KeyVals *options, Wanted *w, GError **error
     return true;
 }
 
+static bool check_encryption(const KeyVals *options, GError **error)
+{
+    bool on = false;
+
+    return keyvals_get_bool(options, "qcow2", "encryption", &on, error) &&
+           (!on || refuse(error, "encryption: not supported"));
+}
+
 static bool read_wanted(const KeyVals *options, Wanted *w, GError **error)
 {
     *w = (Wanted){ .cluster_size = 65536, .refcount_bits = 16 };
-    return create_option_length(options, &w->length, error) &&
+    return create_option_length(options, &w->length, error) && check_encryption(options, error) &&
            create_option_size(options, "cluster_size", &w->cluster_size, error) &&
            create_option_prealloc(options, &w->prealloc, error) &&
            keyvals_get_bool(options, "qcow2", "lazy_refcounts", &w->lazy, error) &&

@@ -477,7 +477,8 @@ int qcow2_vm_state_write(BlockNode *node, uint64_t offset, uint64_t bytes, IovCu
         return err;
     }
     qcow2_begin(s, &op);
-    err = write_locked(s, at + offset, bytes, c);
+    err = qcow2_prepare_write(s);
+    err = err ? err : write_locked(s, at + offset, bytes, c);
     qcow2_end(s, op);
     return err;
 }

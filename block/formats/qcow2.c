@@ -148,7 +148,7 @@ static bool mend(Qcow2 *s, const NodeOptions *options, GError **error)
 static bool forget_features(Qcow2 *s, const NodeOptions *options, GError **error)
 {
     bool unknown = s->autoclear & ~(uint64_t)(Q_BITMAPS | Q_RAW_DATA);
-    int err = unknown && !options->readonly && !options->repair ? qcow2_prepare_write(s) : 0;
+    int err = unknown && !options->readonly ? qcow2_prepare_write(s) : 0;
 
     return !err || node_fail_errno(s->node, error, err, "its header cannot be written");
 }
@@ -293,7 +293,7 @@ static int qcow2_close(BlockNode *node)
     Qcow2 *s = node->priv;
     int err = 0;
 
-    if (!node->readonly) {
+    if (!node->readonly && (s->modified || s->dirty_tables)) {
         qcow2_alone_begin(s);
         err = qcow2_flush_all(s);
         qcow2_alone_end(s);
@@ -380,7 +380,8 @@ const BlockDriver block_qcow2_driver = {
     .create = qcow2_create,
     .create_options = qcow2_create_options,
     .create_shown =
-        "cluster_size=65536 extended_l2=off preallocation compression_type=zlib size data_file "
+        "encryption cluster_size=65536 extended_l2=off preallocation compression_type=zlib size "
+        "data_file "
         "data_file_raw compat backing_file backing_fmt lazy_refcounts=off refcount_bits=16",
     .info = qcow2_info,
     .check = qcow2_check,
