@@ -249,11 +249,13 @@ static bool check_header(BlockNode *node, Vpc *s, const uint8_t *h, GError **err
 {
     uint64_t block = bm_be32(h + VD_BLOCK), entries = bm_be32(h + VD_ENTRIES);
 
+    if (memcmp(h, "cxsparse", 8)) {
+        return node_fail(node, error, "its header is damaged");
+    }
     if (block < MIN_BLOCK || block > MAX_BLOCK || block & (block - 1)) {
         return node_fail(node, error, "Invalid block size %" PRIu64, block);
     }
-    if (memcmp(h, "cxsparse", 8) ||
-        bm_be32(h + VD_CHECKSUM) != checksum(h, VD_BYTES, VD_CHECKSUM)) {
+    if (bm_be32(h + VD_CHECKSUM) != checksum(h, VD_BYTES, VD_CHECKSUM)) {
         return node_fail(node, error, "its header is damaged");
     }
     if (bm_be32(h + VD_VERSION) >> 16 != VERSION >> 16) {
