@@ -116,6 +116,7 @@ static bool add_limited(scmp_filter_ctx filter, bool stat_files)
                             SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid())) == 0;
 }
 
+/* SSB: without it kernels before 5.16 make every load of a filtered process wait for older stores. */
 static bool add_rules(scmp_filter_ctx filter, const SandboxNeeds *needs)
 {
     const uint32_t no = SCMP_ACT_ERRNO(EACCES), yes = SCMP_ACT_ALLOW;
@@ -128,6 +129,7 @@ static bool add_rules(scmp_filter_ctx filter, const SandboxNeeds *needs)
            add(filter, needs->uring ? yes : no, of_uring, G_N_ELEMENTS(of_uring)) &&
            add_limited(filter, needs->files) &&
            seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1) == 0 &&
+           seccomp_attr_set(filter, SCMP_FLTATR_CTL_SSB, 1) == 0 &&
            seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2) == 0;
 }
 
