@@ -308,8 +308,13 @@ static void compare_all(Check *k)
     Qcow2 *s = k->s;
     unsigned blocks = 0;
 
-    for (uint64_t i = 0; i < k->n; i++) {
-        compare(k, i, k->counts[i]);
+    for (uint64_t i = 0, end; i < k->n;) {
+        end = MIN(k->n, (i / s->block_entries + 1) * s->block_entries);
+        i = qcow2_refcount_find_other(s, i, end, k->counts + i);
+        if (i < end) {
+            compare(k, i, k->counts[i]);
+            i++;
+        }
     }
     for (uint64_t b = k->n / s->block_entries; b < s->reftable_n; b++) { /* behind the end */
         uint64_t first = MAX(b * s->block_entries, k->n), end = (b + 1) * s->block_entries;

@@ -105,6 +105,23 @@ int qcow2_refcount_get(Qcow2 *s, uint64_t cluster, uint64_t *value)
     return err;
 }
 
+uint64_t qcow2_refcount_find_other(Qcow2 *s, uint64_t from, uint64_t to, const uint32_t *wanted)
+{
+    Qcow2Table *t;
+
+    if (block_of(s, from, &t)) {
+        return from;
+    }
+    for (uint64_t i = from; i < to; i++) {
+        uint64_t value = t ? qcow2_block_get(s, t->data, i % s->block_entries) : 0;
+
+        if (value != wanted[i - from]) {
+            return i;
+        }
+    }
+    return to;
+}
+
 static void set_in(Qcow2 *s, Qcow2Table *t, uint64_t cluster, uint64_t value)
 {
     uint64_t i = cluster % s->block_entries;

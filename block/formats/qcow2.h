@@ -249,6 +249,8 @@ int qcow2_make_room(Qcow2 *s);
 
 bool qcow2_reftable_read(Qcow2 *s, GError **error);
 int qcow2_refcount_get(Qcow2 *s, uint64_t cluster, uint64_t *value);
+/* The first cluster of [@from, @to), which have theirs in one block, whose refcount is not @wanted's (or cannot be read); @to: there is none. */
+uint64_t qcow2_refcount_find_other(Qcow2 *s, uint64_t from, uint64_t to, const uint32_t *wanted);
 /* Of all clusters that have theirs in the same block as @cluster. */
 bool qcow2_refcounts_are_zero(Qcow2 *s, uint64_t cluster);
 /* Sets it; the block must be there. */
