@@ -45,8 +45,9 @@ const Option option_table[] = {
     { "L", NULL, "DIR", OPTION_LIST, AT(data_dirs), .help = "look for firmware in DIR first" },
 
     { "drive", NULL,
-      "[file=]FILE[,if=virtio|pflash|none][,format=raw][,id=ID][,readonly=on][,snapshot=on][,index="
-      "N][,aio=threads|io_uring]",
+      "[file=]FILE[,if=virtio|pflash|none][,format=FORMAT][,id=ID][,readonly=on][,snapshot=on]"
+      "[,index=N][,cache=MODE][,discard=ignore|unmap][,werror=ACTION][,rerror=ACTION]"
+      "[,aio=threads|io_uring]",
       OPTION_LIST, AT(drives), .group = "Devices",
       .help = "a disk or flash image; if=none makes it known by id= to -device ...,drive=ID" },
     { "blockdev", NULL, "[driver=]FORMAT,node-name=NAME,file.filename=FILE[,OPTION=VALUE...]",
