@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include "util/bytes.h"
 
 enum { WINDOW = 64 };
 
@@ -16,43 +17,37 @@ enum { WINDOW = 64 };
 
 uint8_t *nbd_put16(uint8_t *p, uint16_t value)
 {
-    value = GUINT16_TO_BE(value);
-    memcpy(p, &value, sizeof(value));
+    bytes_put_be16(p, value);
     return p + sizeof(value);
 }
 
 uint8_t *nbd_put32(uint8_t *p, uint32_t value)
 {
-    value = GUINT32_TO_BE(value);
-    memcpy(p, &value, sizeof(value));
+    bytes_put_be32(p, value);
     return p + sizeof(value);
 }
 
 uint8_t *nbd_put64(uint8_t *p, uint64_t value)
 {
-    value = GUINT64_TO_BE(value);
-    memcpy(p, &value, sizeof(value));
+    bytes_put_be64(p, value);
     return p + sizeof(value);
 }
 
 const uint8_t *nbd_get16(const uint8_t *p, uint16_t *value)
 {
-    memcpy(value, p, sizeof(*value));
-    *value = GUINT16_FROM_BE(*value);
+    *value = bytes_get_be16(p);
     return p + sizeof(*value);
 }
 
 const uint8_t *nbd_get32(const uint8_t *p, uint32_t *value)
 {
-    memcpy(value, p, sizeof(*value));
-    *value = GUINT32_FROM_BE(*value);
+    *value = bytes_get_be32(p);
     return p + sizeof(*value);
 }
 
 const uint8_t *nbd_get64(const uint8_t *p, uint64_t *value)
 {
-    memcpy(value, p, sizeof(*value));
-    *value = GUINT64_FROM_BE(*value);
+    *value = bytes_get_be64(p);
     return p + sizeof(*value);
 }
 

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 #include "img/img-priv.h"
+#include "util/bytes.h"
 
 int img_extent(BlockNode *top, const BlockNode *base, uint64_t offset, uint64_t bytes,
                ImgExtent *extent)
@@ -38,29 +39,12 @@ int img_extent(BlockNode *top, const BlockNode *base, uint64_t offset, uint64_t 
     }
 }
 
-static bool is_zero(const char *buf, uint64_t bytes)
-{
-    const char *end = buf + bytes;
-    uint64_t words[8];
-
-    for (; end - buf >= (long)sizeof(words); buf += sizeof(words)) {
-        memcpy(words, buf, sizeof(words));
-        if (words[0] | words[1] | words[2] | words[3] | words[4] | words[5] | words[6] | words[7]) {
-            return false;
-        }
-    }
-    while (buf < end && !*buf) {
-        buf++;
-    }
-    return buf == end;
-}
-
 bool img_zero_run(const char *buf, uint64_t bytes, uint64_t step, uint64_t *run)
 {
-    bool zero = is_zero(buf, MIN(step, bytes));
+    bool zero = bytes_are_zero(buf, MIN(step, bytes));
     uint64_t n = MIN(step, bytes);
 
-    while (n < bytes && is_zero(buf + n, MIN(step, bytes - n)) == zero) {
+    while (n < bytes && bytes_are_zero(buf + n, MIN(step, bytes - n)) == zero) {
         n += MIN(step, bytes - n);
     }
     *run = n;

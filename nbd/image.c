@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include "block/options.h"
 #include "nbd/nbd-priv.h"
+#include "util/bytes.h"
 
 /* ---- Opening ---- */
 
@@ -169,11 +170,6 @@ bool image_read_at_hand(NbdImage *image, uint64_t offset, void *buf, uint64_t by
            preadv2(fd, &iov, 1, (off_t)at, RWF_NOWAIT) == (ssize_t)bytes;
 }
 
-static bool is_zero(const char *buf, uint64_t bytes)
-{
-    return bytes && !buf[0] && !memcmp(buf, buf + 1, bytes - 1);
-}
-
 /* After what changed something. */
 static int written(NbdImage *image, int err)
 {
@@ -184,7 +180,7 @@ int image_write(NbdImage *image, uint64_t offset, const void *buf, uint64_t byte
 {
     uint64_t at = image->offset + offset;
 
-    if (image->detect != DETECT_OFF && is_zero(buf, bytes)) {
+    if (image->detect != DETECT_OFF && bytes && bytes_are_zero(buf, bytes)) {
         return written(image, node_write_zeroes(image->node, at, bytes,
                                                 image->detect == DETECT_UNMAP && image->discard));
     }

@@ -14,6 +14,7 @@
 #define BLOCK_FORMATS_BLOCKMAP_H
 
 #include "block/node.h"
+#include "util/bytes.h"
 
 typedef struct BlockMap BlockMap;
 typedef struct BlockMapBusy BlockMapBusy;
@@ -121,64 +122,6 @@ int blockmap_copy(BlockMap *m, uint64_t from, uint64_t to);
 /* Looks at all @n blocks: entries that are damaged, and places that are taken already. Mended, the one reads as what is behind the image, and
  * the other gets a copy. Not locked, while nothing else uses the image. */
 bool blockmap_check(BlockMap *m, BlockMapUse *use, uint64_t n, NodeCheck *check, GError **error);
-
-/* ---- Numbers in files ---- */
-
-static inline uint32_t bm_le32(const void *p)
-{
-    uint32_t v;
-
-    __builtin_memcpy(&v, p, 4);
-    return GUINT32_FROM_LE(v);
-}
-
-static inline uint64_t bm_le64(const void *p)
-{
-    uint64_t v;
-
-    __builtin_memcpy(&v, p, 8);
-    return GUINT64_FROM_LE(v);
-}
-
-static inline uint32_t bm_be32(const void *p)
-{
-    uint32_t v;
-
-    __builtin_memcpy(&v, p, 4);
-    return GUINT32_FROM_BE(v);
-}
-
-static inline uint64_t bm_be64(const void *p)
-{
-    uint64_t v;
-
-    __builtin_memcpy(&v, p, 8);
-    return GUINT64_FROM_BE(v);
-}
-
-static inline void bm_put_le32(void *p, uint32_t v)
-{
-    v = GUINT32_TO_LE(v);
-    __builtin_memcpy(p, &v, 4);
-}
-
-static inline void bm_put_le64(void *p, uint64_t v)
-{
-    v = GUINT64_TO_LE(v);
-    __builtin_memcpy(p, &v, 8);
-}
-
-static inline void bm_put_be32(void *p, uint32_t v)
-{
-    v = GUINT32_TO_BE(v);
-    __builtin_memcpy(p, &v, 4);
-}
-
-static inline void bm_put_be64(void *p, uint64_t v)
-{
-    v = GUINT64_TO_BE(v);
-    __builtin_memcpy(p, &v, 8);
-}
 
 static inline uint64_t bm_round_up(uint64_t value, uint64_t unit)
 {

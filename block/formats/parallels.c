@@ -48,7 +48,7 @@ static const char old_magic[] = "WithoutFreeSpace", new_magic[] = "WithouFreSpac
 static int probe(const uint8_t *head, size_t n, const char *file)
 {
     return n >= PH_BYTES && (!memcmp(head, old_magic, 16) || !memcmp(head, new_magic, 16)) &&
-                   bm_le32(head + PH_VERSION) == VERSION
+                   bytes_get_le32(head + PH_VERSION) == VERSION
                ? 100
                : 0;
 }
@@ -94,14 +94,14 @@ static bool read_kind(BlockNode *node, Parallels *s, GError **error)
 {
     const uint8_t *h = s->head;
     bool old = !memcmp(h, old_magic, 16);
-    uint64_t cluster = (uint64_t)bm_le32(h + PH_CLUSTER) * BLOCK_SECTOR;
+    uint64_t cluster = (uint64_t)bytes_get_le32(h + PH_CLUSTER) * BLOCK_SECTOR;
 
     if (!old && memcmp(h, new_magic, 16)) {
         return node_fail(node, error, "is no Parallels image");
     }
-    if (bm_le32(h + PH_VERSION) != VERSION) {
+    if (bytes_get_le32(h + PH_VERSION) != VERSION) {
         return node_fail(node, error, "is of version %u of Parallels' images; supported is 2",
-                         bm_le32(h + PH_VERSION));
+                         bytes_get_le32(h + PH_VERSION));
     }
     if (!cluster || cluster > MAX_CLUSTER) {
         return node_fail(node, error,
@@ -110,8 +110,8 @@ static bool read_kind(BlockNode *node, Parallels *s, GError **error)
     }
     s->map.block_size = cluster;
     s->unit = old ? BLOCK_SECTOR : cluster;
-    s->n_entries = bm_le32(h + PH_ENTRIES);
-    s->data = (uint64_t)bm_le32(h + PH_DATA) * BLOCK_SECTOR;
+    s->n_entries = bytes_get_le32(h + PH_ENTRIES);
+    s->data = (uint64_t)bytes_get_le32(h + PH_DATA) * BLOCK_SECTOR;
     if (old) { /* what it says may be less than where the table ends */
         s->data = MAX(s->data, bm_round_up(PH_BYTES + s->n_entries * 4, BLOCK_SECTOR));
     }
@@ -120,7 +120,7 @@ static bool read_kind(BlockNode *node, Parallels *s, GError **error)
 
 static bool read_geometry(BlockNode *node, Parallels *s, GError **error)
 {
-    uint64_t sectors = bm_le64(s->head + PH_SECTORS), table = PH_BYTES + s->n_entries * 4;
+    uint64_t sectors = bytes_get_le64(s->head + PH_SECTORS), table = PH_BYTES + s->n_entries * 4;
     uint64_t length = node->file->length, cluster = s->map.block_size;
 
     if (!memcmp(s->head, old_magic, 16)) {
@@ -139,7 +139,7 @@ static bool read_geometry(BlockNode *node, Parallels *s, GError **error)
     }
     node->length = sectors * BLOCK_SECTOR;
     s->map.end = s->data + bm_round_up(length > s->data ? length - s->data : 0, cluster);
-    s->empty = bm_le32(s->head + PH_FLAGS) & FLAG_EMPTY;
+    s->empty = bytes_get_le32(s->head + PH_FLAGS) & FLAG_EMPTY;
     return true;
 }
 
@@ -153,7 +153,8 @@ static int write_header(Parallels *s)
 /* True if none of the extensions says that it must be kept. */
 static bool may_drop_extensions(BlockNode *node, const Parallels *s, GError **error)
 {
-    uint64_t place = bm_le64(s->head + PH_EXTENSION), offset = place * BLOCK_SECTOR, at = EXT_HEAD;
+    uint64_t place = bytes_get_le64(s->head + PH_EXTENSION), offset = place * BLOCK_SECTOR,
+             at = EXT_HEAD;
     g_autofree uint8_t *ext = NULL;
     int err;
 
@@ -166,14 +167,15 @@ static bool may_drop_extensions(BlockNode *node, const Parallels *s, GError **er
     if (err) {
         return node_fail_errno(node, error, err, "its extensions cannot be read");
     }
-    while (bm_le64(ext) == EXT_MAGIC && s->map.block_size - at >= EXT_HEAD && bm_le64(ext + at)) {
-        uint64_t bytes = EXT_HEAD + bm_round_up(bm_le32(ext + at + 16), 8);
+    while (bytes_get_le64(ext) == EXT_MAGIC && s->map.block_size - at >= EXT_HEAD &&
+           bytes_get_le64(ext + at)) {
+        uint64_t bytes = EXT_HEAD + bm_round_up(bytes_get_le32(ext + at + 16), 8);
 
-        if (bm_le64(ext + at + 8) & (EXT_NECESSARY | EXT_TRANSIT)) {
+        if (bytes_get_le64(ext + at + 8) & (EXT_NECESSARY | EXT_TRANSIT)) {
             return node_fail(node, error,
                              "has the extension %#" PRIx64
                              ", which must be kept up to date and is not supported; it can be read",
-                             bm_le64(ext + at));
+                             bytes_get_le64(ext + at));
         }
         if (bytes > s->map.block_size - at) {
             break;
@@ -226,13 +228,13 @@ static bool begin_writing(BlockNode *node, const NodeOptions *options, GError **
     if (!may_drop_extensions(node, s, error)) {
         return false;
     }
-    if (bm_le32(s->head + PH_IN_USE) == IN_USE && !mend(node, error)) {
+    if (bytes_get_le32(s->head + PH_IN_USE) == IN_USE && !mend(node, error)) {
         return false;
     }
     err = clear_table(s);
-    bm_put_le32(s->head + PH_IN_USE, IN_USE);
-    bm_put_le32(s->head + PH_FLAGS, bm_le32(s->head + PH_FLAGS) & ~(uint32_t)FLAG_EMPTY);
-    bm_put_le64(s->head + PH_EXTENSION, 0);
+    bytes_put_le32(s->head + PH_IN_USE, IN_USE);
+    bytes_put_le32(s->head + PH_FLAGS, bytes_get_le32(s->head + PH_FLAGS) & ~(uint32_t)FLAG_EMPTY);
+    bytes_put_le64(s->head + PH_EXTENSION, 0);
     err = err ? err : write_header(s);
     s->opened = !err;
     return !err || node_fail_errno(node, error, err, "its header cannot be written");
@@ -275,7 +277,7 @@ static int parallels_close(BlockNode *node)
     int err = node->readonly ? 0 : blockmap_flush(node);
 
     if (s->opened && !err) {
-        bm_put_le32(s->head + PH_IN_USE, CLOSED);
+        bytes_put_le32(s->head + PH_IN_USE, CLOSED);
         err = write_header(s);
     }
     free_state(node);
@@ -309,7 +311,7 @@ static bool check_in_use(Parallels *s, NodeCheck *check, GError **error)
 {
     int err = 0;
 
-    if (s->opened || bm_le32(s->head + PH_IN_USE) != IN_USE) {
+    if (s->opened || bytes_get_le32(s->head + PH_IN_USE) != IN_USE) {
         return true;
     }
     node_check_note(check, "%s: the image was not closed properly\n",
@@ -317,7 +319,7 @@ static bool check_in_use(Parallels *s, NodeCheck *check, GError **error)
     if (!check->fix_errors || check->corruptions || check->check_errors) {
         check->corruptions++;
     } else {
-        bm_put_le32(s->head + PH_IN_USE, CLOSED);
+        bytes_put_le32(s->head + PH_IN_USE, CLOSED);
         err = write_header(s);
         check->corruptions_fixed++;
     }
@@ -341,7 +343,7 @@ static bool check_with(Parallels *s, BlockMapUse *use, NodeCheck *check, GError 
     last = s->map.end > end ? s->map.end : use->base + use->top * use->unit;
     check->image_end_offset = last;
     /* Extensions have clusters that are not in the table. */
-    return (bm_le64(s->head + PH_EXTENSION) || check_end(s, last, check, error)) &&
+    return (bytes_get_le64(s->head + PH_EXTENSION) || check_end(s, last, check, error)) &&
            check_in_use(s, check, error);
 }
 
@@ -393,14 +395,14 @@ static bool write_image(BlockNode *node, const Wanted *w, GError **error)
     int err;
 
     memcpy(h, new_magic, 16);
-    bm_put_le32(h + PH_VERSION, VERSION);
-    bm_put_le32(h + PH_HEADS, HEADS);
-    bm_put_le32(h + PH_CYLINDERS, (uint32_t)MIN(cylinders, UINT32_MAX));
-    bm_put_le32(h + PH_CLUSTER, (uint32_t)(w->cluster / BLOCK_SECTOR));
-    bm_put_le32(h + PH_ENTRIES, (uint32_t)w->entries);
-    bm_put_le64(h + PH_SECTORS, sectors);
-    bm_put_le32(h + PH_IN_USE, CLOSED);
-    bm_put_le32(h + PH_DATA, (uint32_t)(data / BLOCK_SECTOR));
+    bytes_put_le32(h + PH_VERSION, VERSION);
+    bytes_put_le32(h + PH_HEADS, HEADS);
+    bytes_put_le32(h + PH_CYLINDERS, (uint32_t)MIN(cylinders, UINT32_MAX));
+    bytes_put_le32(h + PH_CLUSTER, (uint32_t)(w->cluster / BLOCK_SECTOR));
+    bytes_put_le32(h + PH_ENTRIES, (uint32_t)w->entries);
+    bytes_put_le64(h + PH_SECTORS, sectors);
+    bytes_put_le32(h + PH_IN_USE, CLOSED);
+    bytes_put_le32(h + PH_DATA, (uint32_t)(data / BLOCK_SECTOR));
     err = node_pwrite(node, 0, h, sizeof(h));
     if (err) {
         return node_fail_errno(node, error, err, "cannot be written");

@@ -282,7 +282,7 @@ static Piece take_entries(const uint64_t *table, uint64_t offset, uint32_t from,
 
     p.data = to > from ? g_malloc((size_t)(to - from) * 8) : NULL;
     for (uint32_t i = from; i < to; i++) {
-        q_put64(p.data + (size_t)(i - from) * 8, table[i]);
+        bytes_put_be64(p.data + (size_t)(i - from) * 8, table[i]);
     }
     return p;
 }

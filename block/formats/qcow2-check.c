@@ -168,8 +168,8 @@ static void count_snapshots(Check *k)
 static void count_bitmap(Check *k, const uint8_t *entry)
 {
     Qcow2 *s = k->s;
-    uint64_t offset = q_get64(entry);
-    uint32_t n = q_get32(entry + 8);
+    uint64_t offset = bytes_get_be64(entry);
+    uint32_t n = bytes_get_be32(entry + 8);
     g_autofree uint64_t *table = NULL;
     int err;
 
@@ -204,7 +204,8 @@ static void count_bitmaps(Check *k)
     }
     for (uint32_t i = 0; i < s->n_bitmaps && size - at >= 24; i++) {
         uint64_t bytes =
-            (24 + (uint64_t)q_get16(dir + at + 18) + q_get32(dir + at + 20) + 7) / 8 * 8;
+            (24 + (uint64_t)bytes_get_be16(dir + at + 18) + bytes_get_be32(dir + at + 20) + 7) / 8 *
+            8;
 
         count_bitmap(k, dir + at);
         at += MIN(bytes, size - at);
@@ -445,7 +446,7 @@ static int rebuild(Check *k)
     }
     entries = g_malloc0(table << s->cluster_bits);
     for (uint64_t b = 0; b < blocks; b++) {
-        q_put64((uint8_t *)(entries + b), (k->n + b) << s->cluster_bits);
+        bytes_put_be64((uint8_t *)(entries + b), (k->n + b) << s->cluster_bits);
     }
     err = write_blocks(k, k->n, blocks, end);
     err = err ? err
@@ -502,7 +503,7 @@ static int clear_marks(Check *k)
         return 0;
     }
     s->incompatible &= ~(uint64_t)(Q_DIRTY | Q_CORRUPT);
-    q_put64(s->head + QH_INCOMPATIBLE, s->incompatible);
+    bytes_put_be64(s->head + QH_INCOMPATIBLE, s->incompatible);
     err = qcow2_header_write(s, QH_INCOMPATIBLE, QH_INCOMPATIBLE + 8);
     return err ? err : node_flush(s->node->file);
 }

@@ -312,18 +312,18 @@ static bool make_header(BlockNode *node, const Wanted *w, uint8_t *head, GError 
     s.data_file = (char *)w->data_file;
     s.header_length = w->v2 ? QCOW2_V2_HEADER : QCOW2_V3_HEADER;
     memcpy(head, "QFI\xfb", 4);
-    q_put32(head + QH_VERSION, w->v2 ? 2 : 3);
-    q_put32(head + QH_CLUSTER_BITS, (uint32_t)__builtin_ctzll(w->cluster_size));
-    q_put64(head + QH_REFTABLE_OFFSET, w->cluster_size);
-    q_put32(head + QH_REFTABLE_CLUSTERS, 1);
+    bytes_put_be32(head + QH_VERSION, w->v2 ? 2 : 3);
+    bytes_put_be32(head + QH_CLUSTER_BITS, (uint32_t)__builtin_ctzll(w->cluster_size));
+    bytes_put_be64(head + QH_REFTABLE_OFFSET, w->cluster_size);
+    bytes_put_be32(head + QH_REFTABLE_CLUSTERS, 1);
     if (!w->v2) {
-        q_put64(head + QH_INCOMPATIBLE, (w->data_file ? Q_DATA_FILE : 0) |
-                                            (w->compression ? Q_COMPRESSION : 0) |
-                                            (w->extended ? Q_EXTENDED : 0));
-        q_put64(head + QH_COMPATIBLE, w->lazy ? Q_LAZY : 0);
-        q_put64(head + QH_AUTOCLEAR, w->data_raw ? Q_RAW_DATA : 0);
-        q_put32(head + QH_REFCOUNT_ORDER, (uint32_t)__builtin_ctzll(w->refcount_bits));
-        q_put32(head + QH_LENGTH, QCOW2_V3_HEADER);
+        bytes_put_be64(head + QH_INCOMPATIBLE, (w->data_file ? Q_DATA_FILE : 0) |
+                                                   (w->compression ? Q_COMPRESSION : 0) |
+                                                   (w->extended ? Q_EXTENDED : 0));
+        bytes_put_be64(head + QH_COMPATIBLE, w->lazy ? Q_LAZY : 0);
+        bytes_put_be64(head + QH_AUTOCLEAR, w->data_raw ? Q_RAW_DATA : 0);
+        bytes_put_be32(head + QH_REFCOUNT_ORDER, (uint32_t)__builtin_ctzll(w->refcount_bits));
+        bytes_put_be32(head + QH_LENGTH, QCOW2_V3_HEADER);
         head[QH_COMPRESSION] = (uint8_t)w->compression;
     }
     return qcow2_header_layout(&s, w->backing, w->backing_format, error);
@@ -340,7 +340,7 @@ static bool write_empty(BlockNode *node, const Wanted *w, GError **error)
     if (!make_header(node, w, image, error)) {
         return false;
     }
-    q_put64(image + c, 2 * c);
+    bytes_put_be64(image + c, 2 * c);
     for (unsigned i = 0; i < 3; i++) {
         qcow2_block_set(&s, image + 2 * c, i, 1);
     }

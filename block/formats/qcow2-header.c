@@ -27,17 +27,17 @@ void qcow2_header_fill(Qcow2 *s)
 {
     uint8_t *h = s->head;
 
-    q_put64(h + QH_SIZE, s->node->exact_length ? s->node->exact_length : s->node->length);
-    q_put32(h + QH_L1_SIZE, s->l1_size);
-    q_put64(h + QH_L1_OFFSET, s->l1_offset);
-    q_put64(h + QH_REFTABLE_OFFSET, s->reftable_offset);
-    q_put32(h + QH_REFTABLE_CLUSTERS, (uint32_t)q_clusters(s, (uint64_t)s->reftable_n * 8));
-    q_put32(h + QH_SNAPSHOTS, s->snapshots->len);
-    q_put64(h + QH_SNAPSHOTS_OFFSET, s->snapshots_offset);
+    bytes_put_be64(h + QH_SIZE, s->node->exact_length ? s->node->exact_length : s->node->length);
+    bytes_put_be32(h + QH_L1_SIZE, s->l1_size);
+    bytes_put_be64(h + QH_L1_OFFSET, s->l1_offset);
+    bytes_put_be64(h + QH_REFTABLE_OFFSET, s->reftable_offset);
+    bytes_put_be32(h + QH_REFTABLE_CLUSTERS, (uint32_t)q_clusters(s, (uint64_t)s->reftable_n * 8));
+    bytes_put_be32(h + QH_SNAPSHOTS, s->snapshots->len);
+    bytes_put_be64(h + QH_SNAPSHOTS_OFFSET, s->snapshots_offset);
     if (s->version >= 3) {
-        q_put64(h + QH_INCOMPATIBLE, s->incompatible);
-        q_put64(h + QH_COMPATIBLE, s->compatible);
-        q_put64(h + QH_AUTOCLEAR, s->autoclear);
+        bytes_put_be64(h + QH_INCOMPATIBLE, s->incompatible);
+        bytes_put_be64(h + QH_COMPATIBLE, s->compatible);
+        bytes_put_be64(h + QH_AUTOCLEAR, s->autoclear);
     }
 }
 
@@ -51,7 +51,7 @@ int qcow2_prepare_write(Qcow2 *s)
     }
     if (s->autoclear & ~kept) {
         s->autoclear &= kept;
-        q_put64(s->head + QH_AUTOCLEAR, s->autoclear);
+        bytes_put_be64(s->head + QH_AUTOCLEAR, s->autoclear);
         err = qcow2_header_write(s, QH_AUTOCLEAR, QH_AUTOCLEAR + 8);
         err = err ? err : node_flush(s->node->file);
         if (err) {
@@ -104,8 +104,8 @@ static bool check_features(Qcow2 *s, const NodeOptions *options, const uint8_t *
 
 static bool read_backing_name(Qcow2 *s, GError **error)
 {
-    uint64_t offset = q_get64(s->head + QH_BACKING_OFFSET);
-    uint32_t size = q_get32(s->head + QH_BACKING_SIZE);
+    uint64_t offset = bytes_get_be64(s->head + QH_BACKING_OFFSET);
+    uint32_t size = bytes_get_be32(s->head + QH_BACKING_SIZE);
 
     if (!offset) {
         return true;
@@ -129,9 +129,9 @@ static bool read_bitmaps(Qcow2 *s, const uint8_t *p, uint32_t len, GError **erro
     if (len != 24) {
         return node_fail(s->node, error, "its bitmaps extension has a wrong size");
     }
-    s->n_bitmaps = q_get32(p);
-    s->bitmaps_size = q_get64(p + 8);
-    s->bitmaps_offset = q_get64(p + 16);
+    s->n_bitmaps = bytes_get_be32(p);
+    s->bitmaps_size = bytes_get_be64(p + 8);
+    s->bitmaps_offset = bytes_get_be64(p + 16);
     return true;
 }
 
@@ -161,7 +161,7 @@ static bool read_extension(Qcow2 *s, uint32_t type, const uint8_t *p, uint32_t l
 /* Where the extensions must end. */
 static uint64_t extensions_end(const Qcow2 *s)
 {
-    uint64_t backing = q_get64(s->head + QH_BACKING_OFFSET);
+    uint64_t backing = bytes_get_be64(s->head + QH_BACKING_OFFSET);
 
     return backing && backing < s->cluster_size ? backing : s->cluster_size;
 }
@@ -172,11 +172,11 @@ static bool read_extensions(Qcow2 *s, const NodeOptions *options, GError **error
     const uint8_t *features = NULL;
     uint32_t features_len = 0;
 
-    if (q_get64(s->head + QH_BACKING_OFFSET) > s->cluster_size) {
+    if (bytes_get_be64(s->head + QH_BACKING_OFFSET) > s->cluster_size) {
         return node_fail(s->node, error, "Invalid backing file offset");
     }
-    while (at < end && q_get32(s->head + at)) {
-        uint32_t type = q_get32(s->head + at), len = q_get32(s->head + at + 4);
+    while (at < end && bytes_get_be32(s->head + at)) {
+        uint32_t type = bytes_get_be32(s->head + at), len = bytes_get_be32(s->head + at + 4);
 
         at += 8;
         if (at > end || len > end - at) {
@@ -202,11 +202,11 @@ static bool read_v3_fields(Qcow2 *s, GError **error)
         s->header_length = QCOW2_V2_HEADER;
         return true;
     }
-    s->incompatible = q_get64(h + QH_INCOMPATIBLE);
-    s->compatible = q_get64(h + QH_COMPATIBLE);
-    s->autoclear = q_get64(h + QH_AUTOCLEAR);
-    s->refcount_order = q_get32(h + QH_REFCOUNT_ORDER);
-    s->header_length = q_get32(h + QH_LENGTH);
+    s->incompatible = bytes_get_be64(h + QH_INCOMPATIBLE);
+    s->compatible = bytes_get_be64(h + QH_COMPATIBLE);
+    s->autoclear = bytes_get_be64(h + QH_AUTOCLEAR);
+    s->refcount_order = bytes_get_be32(h + QH_REFCOUNT_ORDER);
+    s->header_length = bytes_get_be32(h + QH_LENGTH);
     if (s->header_length > s->cluster_size) {
         return node_fail(s->node, error, "qcow2 header exceeds cluster size");
     }
@@ -231,7 +231,7 @@ static bool read_v3_fields(Qcow2 *s, GError **error)
 
 static bool read_length(Qcow2 *s, GError **error)
 {
-    uint64_t length = q_get64(s->head + QH_SIZE);
+    uint64_t length = bytes_get_be64(s->head + QH_SIZE);
 
     if (length > NODE_MAX_LENGTH) {
         return node_fail(s->node, error, "says to be %" G_GUINT64_FORMAT " bytes long", length);
@@ -243,9 +243,9 @@ static bool read_length(Qcow2 *s, GError **error)
 
 static bool read_geometry(Qcow2 *s, const uint8_t *first, GError **error)
 {
-    uint32_t crypt = q_get32(first + QH_CRYPT);
+    uint32_t crypt = bytes_get_be32(first + QH_CRYPT);
 
-    s->version = q_get32(first + QH_VERSION);
+    s->version = bytes_get_be32(first + QH_VERSION);
     if (memcmp(first, magic, sizeof(magic))) {
         return node_fail(s->node, error, "is no qcow2 image");
     }
@@ -259,7 +259,7 @@ static bool read_geometry(Qcow2 *s, const uint8_t *first, GError **error)
                          : crypt == 2 ? "LUKS"
                                       : "an unknown method");
     }
-    s->cluster_bits = q_get32(first + QH_CLUSTER_BITS);
+    s->cluster_bits = bytes_get_be32(first + QH_CLUSTER_BITS);
     if (s->cluster_bits < QCOW2_MIN_BITS || s->cluster_bits > QCOW2_MAX_BITS) {
         return node_fail(s->node, error, "has clusters of 2^%u bytes; supported are 512 to 2M",
                          s->cluster_bits);
@@ -310,8 +310,8 @@ static void put_extension(GByteArray *out, uint32_t type, const void *data, size
     static const uint8_t zeroes[8];
     uint8_t head[8];
 
-    q_put32(head, type);
-    q_put32(head + 4, (uint32_t)len);
+    bytes_put_be32(head, type);
+    bytes_put_be32(head + 4, (uint32_t)len);
     g_byte_array_append(out, head, 8);
     if (len) {
         g_byte_array_append(out, data, (guint)len);
@@ -348,8 +348,8 @@ static void keep_extensions(Qcow2 *s, GByteArray *out, bool bitmaps)
 {
     uint64_t at = s->header_length, end = extensions_end(s);
 
-    while (at + 8 <= end && q_get32(s->head + at)) {
-        uint32_t type = q_get32(s->head + at), len = q_get32(s->head + at + 4);
+    while (at + 8 <= end && bytes_get_be32(s->head + at)) {
+        uint32_t type = bytes_get_be32(s->head + at), len = bytes_get_be32(s->head + at + 4);
 
         at += 8;
         if (len > end - at) {
@@ -391,7 +391,7 @@ bool qcow2_header_layout(Qcow2 *s, const char *backing, const char *format, GErr
     if (name) {
         memcpy(s->head + s->header_length + out->len, backing, name);
     }
-    q_put64(s->head + QH_BACKING_OFFSET, name ? s->header_length + out->len : 0);
-    q_put32(s->head + QH_BACKING_SIZE, (uint32_t)name);
+    bytes_put_be64(s->head + QH_BACKING_OFFSET, name ? s->header_length + out->len : 0);
+    bytes_put_be32(s->head + QH_BACKING_SIZE, (uint32_t)name);
     return true;
 }

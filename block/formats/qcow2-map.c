@@ -20,8 +20,8 @@ int qcow2_l2_get(Qcow2 *s, uint64_t index, Qcow2Table **t)
 void qcow2_entry_get(const Qcow2 *s, const Qcow2Table *t, uint64_t i, uint64_t *entry,
                      uint64_t *bitmap)
 {
-    *entry = q_get64(t->data + i * s->entry_bytes);
-    *bitmap = s->extended ? q_get64(t->data + i * 16 + 8) : 0;
+    *entry = bytes_get_be64(t->data + i * s->entry_bytes);
+    *bitmap = s->extended ? bytes_get_be64(t->data + i * 16 + 8) : 0;
 }
 
 bool qcow2_entry_kind(const Qcow2 *s, uint64_t entry, uint64_t bitmap, unsigned sub,

@@ -9,9 +9,9 @@
 
 bool qcow2_reftable_read(Qcow2 *s, GError **error)
 {
-    uint64_t bytes = (uint64_t)q_get32(s->head + QH_REFTABLE_CLUSTERS) << s->cluster_bits;
+    uint64_t bytes = (uint64_t)bytes_get_be32(s->head + QH_REFTABLE_CLUSTERS) << s->cluster_bits;
 
-    s->reftable_offset = q_get64(s->head + QH_REFTABLE_OFFSET);
+    s->reftable_offset = bytes_get_be64(s->head + QH_REFTABLE_OFFSET);
     if (bytes > QCOW2_MAX_REFTABLE) {
         return node_fail(s->node, error, "Reference count table too large");
     }
@@ -46,11 +46,11 @@ uint64_t qcow2_block_get(const Qcow2 *s, const uint8_t *block, uint64_t i)
 
     switch (s->refcount_order) {
     case 6:
-        return q_get64(block + i * 8);
+        return bytes_get_be64(block + i * 8);
     case 5:
-        return q_get32(block + i * 4);
+        return bytes_get_be32(block + i * 4);
     case 4:
-        return q_get16(block + i * 2);
+        return bytes_get_be16(block + i * 2);
     default:
         return block[i * bits / 8] >> (i * bits % 8) & ((1u << bits) - 1);
     }
@@ -63,13 +63,13 @@ void qcow2_block_set(const Qcow2 *s, uint8_t *block, uint64_t i, uint64_t value)
 
     switch (s->refcount_order) {
     case 6:
-        q_put64(p, value);
+        bytes_put_be64(p, value);
         return;
     case 5:
-        q_put32(p, (uint32_t)value);
+        bytes_put_be32(p, (uint32_t)value);
         return;
     case 4:
-        q_put16(p, (uint16_t)value);
+        bytes_put_be16(p, (uint16_t)value);
         return;
     default:
         *p = (uint8_t)((*p & ~(((1u << bits) - 1) << shift)) | (unsigned)value << shift);
@@ -92,8 +92,7 @@ bool qcow2_refcounts_are_zero(Qcow2 *s, uint64_t cluster)
 {
     Qcow2Table *t;
 
-    return block_of(s, cluster, &t) == 0 &&
-           (!t || (!t->data[0] && !memcmp(t->data, t->data + 1, s->cluster_size - 1)));
+    return block_of(s, cluster, &t) == 0 && (!t || bytes_are_zero(t->data, s->cluster_size));
 }
 
 int qcow2_refcount_get(Qcow2 *s, uint64_t cluster, uint64_t *value)

@@ -25,12 +25,12 @@ void qcow2_snapshot_free(gpointer snapshot)
 static void read_extra(Qcow2Snapshot *sn, const uint8_t *extra, uint32_t size)
 {
     if (size >= 8) {
-        sn->s.vm_state_size = q_get64(extra);
+        sn->s.vm_state_size = bytes_get_be64(extra);
     }
     if (size >= 16) {
-        sn->s.disk_size = q_get64(extra + 8);
+        sn->s.disk_size = bytes_get_be64(extra + 8);
     }
-    sn->s.icount = size >= EXTRA_KNOWN ? q_get64(extra + 16) : UINT64_MAX;
+    sn->s.icount = size >= EXTRA_KNOWN ? bytes_get_be64(extra + 16) : UINT64_MAX;
     if (size > EXTRA_KNOWN) {
         sn->extra_size = size - EXTRA_KNOWN;
         sn->extra = g_memdup2(extra + EXTRA_KNOWN, sn->extra_size);
@@ -40,14 +40,15 @@ static void read_extra(Qcow2Snapshot *sn, const uint8_t *extra, uint32_t size)
 static Qcow2Snapshot *parse_entry(Qcow2 *s, const uint8_t *e, const uint8_t *rest)
 {
     Qcow2Snapshot *sn = g_new0(Qcow2Snapshot, 1);
-    uint32_t id = q_get16(e + 12), name = q_get16(e + 14), extra = q_get32(e + 36);
+    uint32_t id = bytes_get_be16(e + 12), name = bytes_get_be16(e + 14),
+             extra = bytes_get_be32(e + 36);
 
-    sn->l1_offset = q_get64(e);
-    sn->l1_size = q_get32(e + 8);
-    sn->s.date_sec = q_get32(e + 16);
-    sn->s.date_nsec = q_get32(e + 20);
-    sn->s.vm_clock_ns = q_get64(e + 24);
-    sn->s.vm_state_size = q_get32(e + 32);
+    sn->l1_offset = bytes_get_be64(e);
+    sn->l1_size = bytes_get_be32(e + 8);
+    sn->s.date_sec = bytes_get_be32(e + 16);
+    sn->s.date_nsec = bytes_get_be32(e + 20);
+    sn->s.vm_clock_ns = bytes_get_be64(e + 24);
+    sn->s.vm_state_size = bytes_get_be32(e + 32);
     sn->s.disk_size = s->node->length;
     read_extra(sn, rest, extra);
     sn->s.id = g_strndup((const char *)rest + extra, id);
@@ -65,7 +66,7 @@ static bool read_entry(Qcow2 *s, uint64_t *at, GError **error)
     if (*at > end || end - *at < ENTRY_BYTES || qcow2_pread(s, *at, e, ENTRY_BYTES)) {
         return node_fail(s->node, error, "its table of snapshots is cut off");
     }
-    bytes = (uint64_t)q_get32(e + 36) + q_get16(e + 12) + q_get16(e + 14);
+    bytes = (uint64_t)bytes_get_be32(e + 36) + bytes_get_be16(e + 12) + bytes_get_be16(e + 14);
     if (bytes > end - *at - ENTRY_BYTES || !(rest = g_try_malloc(bytes + 1)) ||
         qcow2_pread(s, *at + ENTRY_BYTES, rest, bytes)) {
         return node_fail(s->node, error, "its table of snapshots is cut off");
@@ -82,8 +83,8 @@ static bool read_entry(Qcow2 *s, uint64_t *at, GError **error)
 
 bool qcow2_snapshots_read(Qcow2 *s, GError **error)
 {
-    uint32_t n = q_get32(s->head + QH_SNAPSHOTS);
-    uint64_t at = q_get64(s->head + QH_SNAPSHOTS_OFFSET);
+    uint32_t n = bytes_get_be32(s->head + QH_SNAPSHOTS);
+    uint64_t at = bytes_get_be64(s->head + QH_SNAPSHOTS_OFFSET);
 
     if (n > QCOW2_MAX_SNAPSHOTS) {
         return node_fail(s->node, error, "Snapshot table too large");
@@ -106,18 +107,18 @@ static void put_entry(Qcow2 *s, GByteArray *out, const Qcow2Snapshot *sn)
     static const uint8_t zeroes[8];
     uint8_t e[ENTRY_BYTES + EXTRA_KNOWN] = { 0 };
 
-    q_put64(e, sn->l1_offset);
-    q_put32(e + 8, sn->l1_size);
-    q_put16(e + 12, (uint16_t)strlen(sn->s.id));
-    q_put16(e + 14, (uint16_t)strlen(sn->s.name));
-    q_put32(e + 16, (uint32_t)sn->s.date_sec);
-    q_put32(e + 20, sn->s.date_nsec);
-    q_put64(e + 24, sn->s.vm_clock_ns);
-    q_put32(e + 32, (uint32_t)MIN(sn->s.vm_state_size, UINT32_MAX));
-    q_put32(e + 36, EXTRA_KNOWN + sn->extra_size);
-    q_put64(e + 40, sn->s.vm_state_size);
-    q_put64(e + 48, sn->s.disk_size);
-    q_put64(e + 56, sn->s.icount);
+    bytes_put_be64(e, sn->l1_offset);
+    bytes_put_be32(e + 8, sn->l1_size);
+    bytes_put_be16(e + 12, (uint16_t)strlen(sn->s.id));
+    bytes_put_be16(e + 14, (uint16_t)strlen(sn->s.name));
+    bytes_put_be32(e + 16, (uint32_t)sn->s.date_sec);
+    bytes_put_be32(e + 20, sn->s.date_nsec);
+    bytes_put_be64(e + 24, sn->s.vm_clock_ns);
+    bytes_put_be32(e + 32, (uint32_t)MIN(sn->s.vm_state_size, UINT32_MAX));
+    bytes_put_be32(e + 36, EXTRA_KNOWN + sn->extra_size);
+    bytes_put_be64(e + 40, sn->s.vm_state_size);
+    bytes_put_be64(e + 48, sn->s.disk_size);
+    bytes_put_be64(e + 56, sn->s.icount);
     g_byte_array_append(out, e, sizeof(e));
     g_byte_array_append(out, sn->extra ? sn->extra : zeroes, sn->extra_size);
     g_byte_array_append(out, (const uint8_t *)sn->s.id, (guint)strlen(sn->s.id));
@@ -143,8 +144,8 @@ static int save_table(Qcow2 *s, GPtrArray *list)
     if (err) {
         return err;
     }
-    q_put32(s->head + QH_SNAPSHOTS, list->len);
-    q_put64(s->head + QH_SNAPSHOTS_OFFSET, offset);
+    bytes_put_be32(s->head + QH_SNAPSHOTS, list->len);
+    bytes_put_be64(s->head + QH_SNAPSHOTS_OFFSET, offset);
     err = qcow2_header_write(s, QH_SNAPSHOTS, QH_SNAPSHOTS_OFFSET + 8);
     err = err ? err : node_flush(s->node->file);
     if (err) {
@@ -311,7 +312,7 @@ static int write_l1(Qcow2 *s, const uint64_t *l1, uint32_t n, uint64_t *offset)
         return n ? -ENOMEM : 0;
     }
     for (uint32_t i = 0; i < n; i++) {
-        q_put64(data + (size_t)i * 8, l1[i] & ~QE_COPIED);
+        bytes_put_be64(data + (size_t)i * 8, l1[i] & ~QE_COPIED);
     }
     err = qcow2_alloc_exactly(s, q_clusters(s, (uint64_t)n * 8), offset);
     return err ? err : node_pwrite(s->node->file, *offset, data, (uint64_t)n * 8);

@@ -16,9 +16,9 @@ void qcow2_entry_set(Qcow2 *s, Qcow2Table *t, uint64_t i, uint64_t entry, uint64
 {
     uint32_t at = (uint32_t)i * s->entry_bytes;
 
-    q_put64(t->data + at, entry);
+    bytes_put_be64(t->data + at, entry);
     if (s->extended) {
-        q_put64(t->data + at + 8, bitmap);
+        bytes_put_be64(t->data + at + 8, bitmap);
     }
     qcow2_table_touch(s, t, at, at + s->entry_bytes);
 }

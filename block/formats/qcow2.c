@@ -58,8 +58,8 @@ static bool read_l1(Qcow2 *s, GError **error)
     uint64_t needed = s->node->length / covered + (s->node->length % covered != 0);
     int err;
 
-    s->l1_size = q_get32(s->head + QH_L1_SIZE);
-    s->l1_offset = q_get64(s->head + QH_L1_OFFSET);
+    s->l1_size = bytes_get_be32(s->head + QH_L1_SIZE);
+    s->l1_offset = bytes_get_be64(s->head + QH_L1_OFFSET);
     if (s->l1_size > QCOW2_MAX_L1 / 8 || needed > QCOW2_MAX_L1 / 8) {
         bool big = s->l1_size <= QCOW2_MAX_L1 / 8;
 

@@ -15,6 +15,7 @@
 #define BLOCK_FORMATS_QCOW2_H
 
 #include "block/node.h"
+#include "util/bytes.h"
 
 enum {
     QCOW2_MIN_BITS = 9,
@@ -139,47 +140,6 @@ typedef struct Qcow2 {
     uint64_t unpacked_entry; /* of the cluster in .unpacked; 0: none */
     uint8_t *unpacked;
 } Qcow2;
-
-/* ---- Bytes ---- */
-
-static inline uint64_t q_get64(const uint8_t *p)
-{
-    uint64_t v;
-
-    __builtin_memcpy(&v, p, 8);
-    return GUINT64_FROM_BE(v);
-}
-
-static inline uint32_t q_get32(const uint8_t *p)
-{
-    uint32_t v;
-
-    __builtin_memcpy(&v, p, 4);
-    return GUINT32_FROM_BE(v);
-}
-
-static inline uint16_t q_get16(const uint8_t *p)
-{
-    return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static inline void q_put64(uint8_t *p, uint64_t v)
-{
-    v = GUINT64_TO_BE(v);
-    __builtin_memcpy(p, &v, 8);
-}
-
-static inline void q_put32(uint8_t *p, uint32_t v)
-{
-    v = GUINT32_TO_BE(v);
-    __builtin_memcpy(p, &v, 4);
-}
-
-static inline void q_put16(uint8_t *p, uint16_t v)
-{
-    v = GUINT16_TO_BE(v);
-    __builtin_memcpy(p, &v, 2);
-}
 
 /* Writers make it larger meanwhile. */
 static inline uint64_t q_file_length(const Qcow2 *s)

@@ -132,14 +132,14 @@ static uint64_t max_length(uint64_t cluster, uint64_t n)
 static bool read_geometry(BlockNode *node, Qed *s, GError **error)
 {
     const uint8_t *h = s->head;
-    uint32_t cluster = bm_le32(h + QH_CLUSTER), table = bm_le32(h + QH_TABLE);
+    uint32_t cluster = bytes_get_le32(h + QH_CLUSTER), table = bytes_get_le32(h + QH_TABLE);
 
     if (memcmp(h, "QED", 4)) {
         return node_fail(node, error, "Image not in QED format");
     }
-    if (bm_le64(h + QH_FEATURES) & ~(uint64_t)F_KNOWN) {
+    if (bytes_get_le64(h + QH_FEATURES) & ~(uint64_t)F_KNOWN) {
         return node_fail(node, error, "has features that are not known: %#" PRIx64,
-                         bm_le64(h + QH_FEATURES) & ~(uint64_t)F_KNOWN);
+                         bytes_get_le64(h + QH_FEATURES) & ~(uint64_t)F_KNOWN);
     }
     if (!is_power(cluster, MIN_CLUSTER, MAX_CLUSTER) || !is_power(table, 1, MAX_TABLE)) {
         return node_fail(node, error, "QED %s size is invalid",
@@ -149,15 +149,15 @@ static bool read_geometry(BlockNode *node, Qed *s, GError **error)
     s->map.end = bm_round_up(node->file->length, cluster);
     s->table_bytes = (uint64_t)table * cluster;
     s->n_entries = s->table_bytes / 8;
-    s->data = (uint64_t)bm_le32(h + QH_HEADER) * cluster;
-    s->l1 = bm_le64(h + QH_L1);
+    s->data = (uint64_t)bytes_get_le32(h + QH_HEADER) * cluster;
+    s->l1 = bytes_get_le64(h + QH_L1);
     if (!s->data || s->data > s->map.end) {
         return node_fail(node, error, "QED table offset is invalid");
     }
     if (!is_valid(s, s->l1, s->table_bytes)) {
         return node_fail(node, error, "QED table offset is invalid");
     }
-    node->length = bm_le64(h + QH_LENGTH);
+    node->length = bytes_get_le64(h + QH_LENGTH);
     if (node->length % BLOCK_SECTOR || node->length > max_length(cluster, s->n_entries)) {
         return node_fail(node, error, "QED image size is invalid");
     }
@@ -166,8 +166,9 @@ static bool read_geometry(BlockNode *node, Qed *s, GError **error)
 
 static bool read_backing_name(BlockNode *node, Qed *s, GError **error)
 {
-    uint64_t offset = bm_le32(s->head + QH_NAME_OFFSET), n = bm_le32(s->head + QH_NAME_BYTES);
-    uint64_t features = bm_le64(s->head + QH_FEATURES);
+    uint64_t offset = bytes_get_le32(s->head + QH_NAME_OFFSET),
+             n = bytes_get_le32(s->head + QH_NAME_BYTES);
+    uint64_t features = bytes_get_le64(s->head + QH_FEATURES);
     g_autofree char *name = NULL;
     int err;
 
@@ -202,7 +203,7 @@ static int write_header(Qed *s)
 static bool mend(BlockNode *node, const NodeOptions *options, GError **error)
 {
     Qed *s = node->priv;
-    bool dirty = bm_le64(s->head + QH_FEATURES) & F_NEED_CHECK;
+    bool dirty = bytes_get_le64(s->head + QH_FEATURES) & F_NEED_CHECK;
     NodeCheck check = { .fix_leaks = true, .fix_errors = true };
     bool ok = true;
     int err = 0;
@@ -218,8 +219,8 @@ static bool mend(BlockNode *node, const NodeOptions *options, GError **error)
             ok = node_fail(node, error, "was not closed properly, and cannot be repaired");
         }
     }
-    if (ok && bm_le64(s->head + QH_AUTOCLEAR)) {
-        bm_put_le64(s->head + QH_AUTOCLEAR, 0);
+    if (ok && bytes_get_le64(s->head + QH_AUTOCLEAR)) {
+        bytes_put_le64(s->head + QH_AUTOCLEAR, 0);
         err = write_header(s);
     }
     return ok && (!err || node_fail_errno(node, error, err, "its header cannot be written"));
@@ -348,7 +349,7 @@ static bool check_with(Qed *s, BlockMapUse *use, NodeCheck *check, GError **erro
 {
     BlockNode *node = s->map.node;
     uint64_t cluster = s->map.block_size, n = (node->length + cluster - 1) / cluster;
-    bool clears = check->fix_errors && bm_le64(s->head + QH_FEATURES) & F_NEED_CHECK;
+    bool clears = check->fix_errors && bytes_get_le64(s->head + QH_FEATURES) & F_NEED_CHECK;
     int err = check_tables(s, use, n, check);
 
     if (err) {
@@ -360,8 +361,8 @@ static bool check_with(Qed *s, BlockMapUse *use, NodeCheck *check, GError **erro
     check->total_clusters = n;
     err = node->readonly ? 0 : blockmap_flush(node);
     if (!err && clears && !check->corruptions && !check->check_errors) {
-        bm_put_le64(s->head + QH_FEATURES,
-                    bm_le64(s->head + QH_FEATURES) & ~(uint64_t)F_NEED_CHECK);
+        bytes_put_le64(s->head + QH_FEATURES,
+                       bytes_get_le64(s->head + QH_FEATURES) & ~(uint64_t)F_NEED_CHECK);
         err = write_header(s);
     }
     return err ? node_fail_errno(node, error, err, "cannot be mended")
@@ -413,7 +414,7 @@ static bool qed_truncate(BlockNode *node, uint64_t length, NodePrealloc prealloc
     err = zero_growth(node, length);
     err = err ? err : blockmap_flush(node);
     if (!err) {
-        bm_put_le64(s->head + QH_LENGTH, length);
+        bytes_put_le64(s->head + QH_LENGTH, length);
         err = write_header(s);
     }
     if (err) {
@@ -445,19 +446,19 @@ static int qed_make_empty(BlockNode *node)
 static void put_backing(uint8_t *h, const char *file, const char *format, uint32_t offset)
 {
     bool raw = format && !strcmp(format, "raw");
-    uint64_t features = bm_le64(h + QH_FEATURES) & ~(uint64_t)(F_BACKING | F_RAW_BACKING);
+    uint64_t features = bytes_get_le64(h + QH_FEATURES) & ~(uint64_t)(F_BACKING | F_RAW_BACKING);
 
-    bm_put_le64(h + QH_FEATURES, features | (file ? F_BACKING | (raw ? F_RAW_BACKING : 0) : 0));
-    bm_put_le32(h + QH_NAME_OFFSET, file ? offset : 0);
-    bm_put_le32(h + QH_NAME_BYTES, file ? (uint32_t)strlen(file) : 0);
+    bytes_put_le64(h + QH_FEATURES, features | (file ? F_BACKING | (raw ? F_RAW_BACKING : 0) : 0));
+    bytes_put_le32(h + QH_NAME_OFFSET, file ? offset : 0);
+    bytes_put_le32(h + QH_NAME_BYTES, file ? (uint32_t)strlen(file) : 0);
 }
 
 static bool qed_set_backing(BlockNode *node, const char *file, const char *format, GError **error)
 {
     Qed *s = node->priv;
-    uint32_t old = bm_le32(s->head + QH_NAME_OFFSET);
+    uint32_t old = bytes_get_le32(s->head + QH_NAME_OFFSET);
     uint32_t offset =
-        old < NAME_B && old + bm_le32(s->head + QH_NAME_BYTES) > NAME_A ? NAME_B : NAME_A;
+        old < NAME_B && old + bytes_get_le32(s->head + QH_NAME_BYTES) > NAME_A ? NAME_B : NAME_A;
     int err = node->readonly ? -EROFS : 0;
 
     if (file && (!*file || strlen(file) > MAX_NAME)) {
@@ -532,11 +533,11 @@ static bool write_image(BlockNode *node, const Wanted *w, GError **error)
     uint8_t h[QH_BYTES] = { 'Q', 'E', 'D' };
     int err;
 
-    bm_put_le32(h + QH_CLUSTER, (uint32_t)w->cluster);
-    bm_put_le32(h + QH_TABLE, (uint32_t)w->table);
-    bm_put_le32(h + QH_HEADER, 1);
-    bm_put_le64(h + QH_L1, w->cluster);
-    bm_put_le64(h + QH_LENGTH, w->length);
+    bytes_put_le32(h + QH_CLUSTER, (uint32_t)w->cluster);
+    bytes_put_le32(h + QH_TABLE, (uint32_t)w->table);
+    bytes_put_le32(h + QH_HEADER, 1);
+    bytes_put_le64(h + QH_L1, w->cluster);
+    bytes_put_le64(h + QH_LENGTH, w->length);
     put_backing(h, w->backing, w->backing_format, NAME_A);
     err = node_pwrite(node, 0, h, sizeof(h));
     if (!err && w->backing) {

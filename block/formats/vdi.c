@@ -49,7 +49,7 @@ typedef struct Vdi {
 
 static int probe(const uint8_t *head, size_t n, const char *file)
 {
-    return n >= VH_MAGIC + 4 && bm_le32(head + VH_MAGIC) == MAGIC ? 100 : 0;
+    return n >= VH_MAGIC + 4 && bytes_get_le32(head + VH_MAGIC) == MAGIC ? 100 : 0;
 }
 
 /* ---- Entries ---- */
@@ -154,7 +154,7 @@ static int before_flush(BlockMap *m)
     int err = 0;
 
     if (s->allocated_changed) {
-        bm_put_le32(bytes, s->allocated);
+        bytes_put_le32(bytes, s->allocated);
         err = blockmap_table_write_through(m, VH_ALLOCATED, bytes, 4);
         s->allocated_changed = err != 0;
     }
@@ -171,52 +171,44 @@ static const BlockMapOps ops = {
 
 /* ---- Opening ---- */
 
-static bool is_zero(const uint8_t *p, size_t n)
-{
-    while (n && !*p) {
-        p++;
-        n--;
-    }
-    return !n;
-}
-
 static bool check_kind(BlockNode *node, const uint8_t *h, GError **error)
 {
-    uint32_t type = bm_le32(h + VH_TYPE);
+    uint32_t type = bytes_get_le32(h + VH_TYPE);
 
-    if (bm_le32(h + VH_MAGIC) != MAGIC) {
+    if (bytes_get_le32(h + VH_MAGIC) != MAGIC) {
         return node_fail(node, error, "is no VDI image");
     }
-    if (bm_le32(h + VH_VERSION) != 0x10001) {
+    if (bytes_get_le32(h + VH_VERSION) != 0x10001) {
         return node_fail(node, error, "is of version %u.%u of VDI; supported is 1.1",
-                         bm_le32(h + VH_VERSION) >> 16, bm_le32(h + VH_VERSION) & 0xffff);
+                         bytes_get_le32(h + VH_VERSION) >> 16,
+                         bytes_get_le32(h + VH_VERSION) & 0xffff);
     }
-    if (type == TYPE_DIFF || type == TYPE_UNDO || !is_zero(h + VH_UUID_LINK, 16) ||
-        !is_zero(h + VH_UUID_PARENT, 16)) {
+    if (type == TYPE_DIFF || type == TYPE_UNDO || !bytes_are_zero(h + VH_UUID_LINK, 16) ||
+        !bytes_are_zero(h + VH_UUID_PARENT, 16)) {
         return node_fail(node, error, "is a differencing VDI image, which is not supported");
     }
     if (type != TYPE_DYNAMIC && type != TYPE_STATIC) {
         return node_fail(node, error, "is a VDI image of the unknown type %u", type);
     }
-    if (bm_le32(h + VH_SECTOR) != BLOCK_SECTOR) {
-        return node_fail(node, error, "has sectors of %u bytes", bm_le32(h + VH_SECTOR));
+    if (bytes_get_le32(h + VH_SECTOR) != BLOCK_SECTOR) {
+        return node_fail(node, error, "has sectors of %u bytes", bytes_get_le32(h + VH_SECTOR));
     }
     return true;
 }
 
 static bool read_geometry(BlockNode *node, Vdi *s, const uint8_t *h, GError **error)
 {
-    uint64_t length = bm_le64(h + VH_LENGTH), size = bm_le32(h + VH_BLOCK);
+    uint64_t length = bytes_get_le64(h + VH_LENGTH), size = bytes_get_le32(h + VH_BLOCK);
 
-    s->map_offset = bm_le32(h + VH_MAP_OFFSET);
-    s->data_offset = bm_le32(h + VH_DATA_OFFSET);
-    s->n_blocks = bm_le32(h + VH_BLOCKS);
-    s->allocated = bm_le32(h + VH_ALLOCATED);
+    s->map_offset = bytes_get_le32(h + VH_MAP_OFFSET);
+    s->data_offset = bytes_get_le32(h + VH_DATA_OFFSET);
+    s->n_blocks = bytes_get_le32(h + VH_BLOCKS);
+    s->allocated = bytes_get_le32(h + VH_ALLOCATED);
     s->map.block_size = size;
-    s->map.fully_mapped = bm_le32(h + VH_TYPE) == TYPE_STATIC;
-    if (size < MIN_BLOCK || size > MAX_BLOCK || size & (size - 1) || bm_le32(h + VH_EXTRA)) {
+    s->map.fully_mapped = bytes_get_le32(h + VH_TYPE) == TYPE_STATIC;
+    if (size < MIN_BLOCK || size > MAX_BLOCK || size & (size - 1) || bytes_get_le32(h + VH_EXTRA)) {
         return node_fail(node, error, "has blocks of %" PRIu64 " and %u bytes", size,
-                         bm_le32(h + VH_EXTRA));
+                         bytes_get_le32(h + VH_EXTRA));
     }
     if (s->n_blocks > MAX_BLOCKS || s->allocated > s->n_blocks) {
         return node_fail(node, error, "has %u of %u blocks", s->allocated, s->n_blocks);
@@ -395,17 +387,17 @@ static bool read_wanted(const KeyVals *options, Wanted *w, GError **error)
 static void make_header(const Wanted *w, uint32_t n, uint64_t data, uint8_t *h)
 {
     strcpy((char *)h + VH_TEXT, "<<< Menura VM Virtual Disk Image >>>\n");
-    bm_put_le32(h + VH_MAGIC, MAGIC);
-    bm_put_le32(h + VH_VERSION, 0x10001);
-    bm_put_le32(h + VH_SIZE, 0x190);
-    bm_put_le32(h + VH_TYPE, w->all ? TYPE_STATIC : TYPE_DYNAMIC);
-    bm_put_le32(h + VH_MAP_OFFSET, VH_BYTES);
-    bm_put_le32(h + VH_DATA_OFFSET, (uint32_t)data);
-    bm_put_le32(h + VH_SECTOR, BLOCK_SECTOR);
-    bm_put_le64(h + VH_LENGTH, w->length);
-    bm_put_le32(h + VH_BLOCK, BLOCK);
-    bm_put_le32(h + VH_BLOCKS, n);
-    bm_put_le32(h + VH_ALLOCATED, w->all ? n : 0);
+    bytes_put_le32(h + VH_MAGIC, MAGIC);
+    bytes_put_le32(h + VH_VERSION, 0x10001);
+    bytes_put_le32(h + VH_SIZE, 0x190);
+    bytes_put_le32(h + VH_TYPE, w->all ? TYPE_STATIC : TYPE_DYNAMIC);
+    bytes_put_le32(h + VH_MAP_OFFSET, VH_BYTES);
+    bytes_put_le32(h + VH_DATA_OFFSET, (uint32_t)data);
+    bytes_put_le32(h + VH_SECTOR, BLOCK_SECTOR);
+    bytes_put_le64(h + VH_LENGTH, w->length);
+    bytes_put_le32(h + VH_BLOCK, BLOCK);
+    bytes_put_le32(h + VH_BLOCKS, n);
+    bytes_put_le32(h + VH_ALLOCATED, w->all ? n : 0);
     create_uuid(h + VH_UUID);
     create_uuid(h + VH_UUID_SNAPSHOT);
 }
@@ -421,7 +413,7 @@ static int write_table(BlockNode *node, const Wanted *w, uint32_t n)
         uint32_t count = MIN(PIECE, n - at);
 
         for (uint32_t i = 0; i < count; i++) {
-            bm_put_le32(piece + i * 4, w->all ? at + i : NOWHERE);
+            bytes_put_le32(piece + i * 4, w->all ? at + i : NOWHERE);
         }
         err = node_pwrite(node, VH_BYTES + (uint64_t)at * 4, piece, (uint64_t)count * 4);
     }

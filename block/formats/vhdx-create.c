@@ -116,10 +116,10 @@ static int write_headers(BlockNode *file, const Wanted *w, const Layout *l)
     vhdx_make_guid(h + XH_FILE_WRITE);
     vhdx_make_guid(h + XH_DATA_WRITE);
     vhdx_put16(h + XH_VERSION, 1);
-    bm_put_le32(h + XH_LOG_LENGTH, (uint32_t)w->log);
-    bm_put_le64(h + XH_LOG_OFFSET, l->log);
+    bytes_put_le32(h + XH_LOG_LENGTH, (uint32_t)w->log);
+    bytes_put_le64(h + XH_LOG_OFFSET, l->log);
     for (unsigned i = 0; i < 2 && !err; i++) {
-        bm_put_le64(h + XH_SEQUENCE, i + 1);
+        bytes_put_le64(h + XH_SEQUENCE, i + 1);
         vhdx_seal(h, VHDX_PAGE, XH_CHECKSUM);
         err = node_pwrite(file, VHDX_HEADER_AT * (i + 1), h, VHDX_PAGE);
     }
@@ -132,9 +132,9 @@ static void put_region(uint8_t *table, unsigned i, const uint8_t *guid, uint64_t
     uint8_t *entry = table + XR_ENTRIES + i * XR_ENTRY;
 
     memcpy(entry, guid, VHDX_GUID);
-    bm_put_le64(entry + XR_OFFSET, offset);
-    bm_put_le32(entry + XR_LENGTH, (uint32_t)length);
-    bm_put_le32(entry + XR_REQUIRED, 1);
+    bytes_put_le64(entry + XR_OFFSET, offset);
+    bytes_put_le32(entry + XR_LENGTH, (uint32_t)length);
+    bytes_put_le32(entry + XR_REQUIRED, 1);
 }
 
 static int write_regions(BlockNode *file, const Layout *l)
@@ -143,7 +143,7 @@ static int write_regions(BlockNode *file, const Layout *l)
     int err;
 
     memcpy(table, "regi", 4);
-    bm_put_le32(table + XR_COUNT, 2);
+    bytes_put_le32(table + XR_COUNT, 2);
     put_region(table, 0, vhdx_guid_bat, l->bat, l->bat_length);
     put_region(table, 1, vhdx_guid_metadata, l->metadata, VHDX_MIB);
     vhdx_seal(table, VHDX_TABLE, XR_CHECKSUM);
@@ -168,21 +168,21 @@ static int write_metadata(BlockNode *file, const Wanted *w, const Layout *l)
     uint32_t at = 0;
     int err;
 
-    bm_put_le32(values, (uint32_t)w->block);
-    bm_put_le32(values + 4, w->fixed);
-    bm_put_le64(values + 8, w->length);
+    bytes_put_le32(values, (uint32_t)w->block);
+    bytes_put_le32(values + 4, w->fixed);
+    bytes_put_le64(values + 8, w->length);
     vhdx_make_guid(values + 16);
-    bm_put_le32(values + 32, BLOCK_SECTOR);
-    bm_put_le32(values + 36, BLOCK_SECTOR);
+    bytes_put_le32(values + 32, BLOCK_SECTOR);
+    bytes_put_le32(values + 36, BLOCK_SECTOR);
     memcpy(table, "metadata", 8);
     vhdx_put16(table + XM_COUNT, G_N_ELEMENTS(items));
     for (unsigned i = 0; i < G_N_ELEMENTS(items); i++) {
         uint8_t *entry = table + XM_ENTRIES + i * XM_ENTRY;
 
         memcpy(entry, items[i].guid, VHDX_GUID);
-        bm_put_le32(entry + XM_OFFSET, VHDX_TABLE + at);
-        bm_put_le32(entry + XM_LENGTH, items[i].bytes);
-        bm_put_le32(entry + XM_FLAGS, items[i].flags);
+        bytes_put_le32(entry + XM_OFFSET, VHDX_TABLE + at);
+        bytes_put_le32(entry + XM_LENGTH, items[i].bytes);
+        bytes_put_le32(entry + XM_FLAGS, items[i].flags);
         at += items[i].bytes;
     }
     err = node_pwrite(file, l->metadata, table, VHDX_TABLE);
@@ -203,9 +203,9 @@ static int write_bat(BlockNode *file, const Wanted *w, const Layout *l)
             uint64_t entry = at + i, block = entry - entry / (l->chunk_ratio + 1);
             bool is_bitmap = entry % (l->chunk_ratio + 1) == l->chunk_ratio;
 
-            bm_put_le64(piece + i * 8, is_bitmap  ? 0
-                                       : w->fixed ? (l->data + block * w->block) | XB_PRESENT
-                                                  : XB_ZERO);
+            bytes_put_le64(piece + i * 8, is_bitmap  ? 0
+                                          : w->fixed ? (l->data + block * w->block) | XB_PRESENT
+                                                     : XB_ZERO);
         }
         err = node_pwrite(file, l->bat + at * 8, piece, n * 8);
     }

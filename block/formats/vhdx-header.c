@@ -52,7 +52,7 @@ uint32_t vhdx_crc(uint32_t crc, const void *data, size_t bytes)
 void vhdx_make_guid(uint8_t *guid)
 {
     for (unsigned i = 0; i < VHDX_GUID; i += 4) {
-        bm_put_le32(guid + i, g_random_int());
+        bytes_put_le32(guid + i, g_random_int());
     }
     guid[7] = (uint8_t)((guid[7] & 0x0f) | 0x40);
     guid[8] = (uint8_t)((guid[8] & 0x3f) | 0x80);
@@ -60,16 +60,16 @@ void vhdx_make_guid(uint8_t *guid)
 
 void vhdx_seal(uint8_t *data, size_t bytes, unsigned field)
 {
-    bm_put_le32(data + field, 0);
-    bm_put_le32(data + field, vhdx_crc(0, data, bytes));
+    bytes_put_le32(data + field, 0);
+    bytes_put_le32(data + field, vhdx_crc(0, data, bytes));
 }
 
 bool vhdx_is_sealed(uint8_t *data, size_t bytes, unsigned field)
 {
-    uint32_t crc = bm_le32(data + field);
+    uint32_t crc = bytes_get_le32(data + field);
 
     vhdx_seal(data, bytes, field);
-    return crc == bm_le32(data + field);
+    return crc == bytes_get_le32(data + field);
 }
 
 /* ---- Headers ---- */
@@ -97,8 +97,8 @@ static bool choose_header(Vhdx *s, GError **error)
     if (!good[0] && !good[1]) {
         return node_fail(node, error, "has no header that is intact");
     }
-    s->slot =
-        !good[0] || (good[1] && bm_le64(head[1] + XH_SEQUENCE) > bm_le64(head[0] + XH_SEQUENCE));
+    s->slot = !good[0] || (good[1] && bytes_get_le64(head[1] + XH_SEQUENCE) >
+                                          bytes_get_le64(head[0] + XH_SEQUENCE));
     memcpy(s->header, head[s->slot], VHDX_PAGE);
     return true;
 }
@@ -127,7 +127,8 @@ bool vhdx_header_read(Vhdx *s, GError **error)
     if (!choose_header(s, error)) {
         return false;
     }
-    log = (VhdxRange){ bm_le64(s->header + XH_LOG_OFFSET), bm_le32(s->header + XH_LOG_LENGTH) };
+    log = (VhdxRange){ bytes_get_le64(s->header + XH_LOG_OFFSET),
+                       bytes_get_le32(s->header + XH_LOG_LENGTH) };
     if (!is_in_file(s, &log)) {
         return node_fail(node, error, "its log is out of range");
     }
@@ -145,7 +146,7 @@ int vhdx_header_write(Vhdx *s)
     unsigned slot = !s->slot;
     int err;
 
-    bm_put_le64(s->header + XH_SEQUENCE, bm_le64(s->header + XH_SEQUENCE) + 1);
+    bytes_put_le64(s->header + XH_SEQUENCE, bytes_get_le64(s->header + XH_SEQUENCE) + 1);
     vhdx_seal(s->header, VHDX_PAGE, XH_CHECKSUM);
     err = node_pwrite(file, VHDX_HEADER_AT * (slot + 1), s->header, VHDX_PAGE);
     err = err ? err : node_flush(file);
@@ -160,11 +161,11 @@ int vhdx_header_write(Vhdx *s)
 static bool add_region(Vhdx *s, const uint8_t *entry, GError **error)
 {
     BlockNode *node = s->map.node;
-    VhdxRange r = { bm_le64(entry + XR_OFFSET), bm_le32(entry + XR_LENGTH) };
+    VhdxRange r = { bytes_get_le64(entry + XR_OFFSET), bytes_get_le32(entry + XR_LENGTH) };
     bool is_bat = !memcmp(entry, vhdx_guid_bat, VHDX_GUID);
     bool is_metadata = !memcmp(entry, vhdx_guid_metadata, VHDX_GUID);
 
-    if (!is_bat && !is_metadata && bm_le32(entry + XR_REQUIRED) & 1) {
+    if (!is_bat && !is_metadata && bytes_get_le32(entry + XR_REQUIRED) & 1) {
         return node_fail(node, error, "needs a region of a kind that is not known");
     }
     if (!is_in_file(s, &r)) {
@@ -202,7 +203,7 @@ static bool read_regions(Vhdx *s, GError **error)
         }
         found = !memcmp(table, "regi", 4) && vhdx_is_sealed(table, VHDX_TABLE, XR_CHECKSUM);
     }
-    n = bm_le32(table + XR_COUNT);
+    n = bytes_get_le32(table + XR_COUNT);
     if (!found || n > VHDX_MAX_ENTRIES) {
         return node_fail(node, error, "has no table of regions that is intact");
     }
@@ -229,8 +230,8 @@ enum { PARAMETERS, LENGTH, DISK, LOGICAL, PHYSICAL, N_ITEMS };
 static bool read_item(Vhdx *s, const uint8_t *entry, Item *items, GError **error)
 {
     BlockNode *node = s->map.node;
-    uint32_t offset = bm_le32(entry + XM_OFFSET), length = bm_le32(entry + XM_LENGTH);
-    uint32_t flags = bm_le32(entry + XM_FLAGS);
+    uint32_t offset = bytes_get_le32(entry + XM_OFFSET), length = bytes_get_le32(entry + XM_LENGTH);
+    uint32_t flags = bytes_get_le32(entry + XM_FLAGS);
     Item *item = NULL;
     int err;
 
@@ -253,9 +254,10 @@ static bool read_item(Vhdx *s, const uint8_t *entry, Item *items, GError **error
 static bool use_items(Vhdx *s, const Item *items, GError **error)
 {
     BlockNode *node = s->map.node;
-    uint32_t block = bm_le32(items[PARAMETERS].value), flags = bm_le32(items[PARAMETERS].value + 4);
-    uint32_t logical = bm_le32(items[LOGICAL].value);
-    uint64_t length = bm_le64(items[LENGTH].value);
+    uint32_t block = bytes_get_le32(items[PARAMETERS].value),
+             flags = bytes_get_le32(items[PARAMETERS].value + 4);
+    uint32_t logical = bytes_get_le32(items[LOGICAL].value);
+    uint64_t length = bytes_get_le64(items[LENGTH].value);
 
     if (flags & 2) {
         return node_fail(node, error, "is a differencing VHDX image, which is not supported");

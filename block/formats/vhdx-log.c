@@ -50,12 +50,12 @@ static bool parse_head(const Vhdx *s, const uint8_t *h, uint32_t at, Entry *e)
 {
     *e = (Entry){
         .at = at,
-        .bytes = bm_le32(h + XL_LENGTH),
-        .tail = bm_le32(h + XL_TAIL),
-        .n = bm_le32(h + XL_COUNT),
-        .sequence = bm_le64(h + XL_SEQUENCE),
-        .flushed = bm_le64(h + XL_FLUSHED),
-        .last = bm_le64(h + XL_LAST),
+        .bytes = bytes_get_le32(h + XL_LENGTH),
+        .tail = bytes_get_le32(h + XL_TAIL),
+        .n = bytes_get_le32(h + XL_COUNT),
+        .sequence = bytes_get_le64(h + XL_SEQUENCE),
+        .flushed = bytes_get_le64(h + XL_FLUSHED),
+        .last = bytes_get_le64(h + XL_LAST),
     };
     return !memcmp(h, "loge", 4) && !memcmp(h + XL_GUID, s->header + XH_LOG, VHDX_GUID) &&
            e->bytes >= VHDX_PAGE && e->bytes <= s->log_length && e->bytes % VHDX_PAGE == 0 &&
@@ -73,7 +73,7 @@ static bool check_descriptors(const Entry *e, const uint8_t *sector, uint32_t fr
         const uint8_t *d = sector + from + i * XD_BYTES;
 
         if ((memcmp(d, "desc", 4) && memcmp(d, "zero", 4)) ||
-            bm_le64(d + XD_SEQUENCE) != e->sequence) {
+            bytes_get_le64(d + XD_SEQUENCE) != e->sequence) {
             return false;
         }
         *data += d[0] == 'd';
@@ -84,8 +84,8 @@ static bool check_descriptors(const Entry *e, const uint8_t *sector, uint32_t fr
 static bool check_data(const Entry *e, const uint8_t *sector)
 {
     return !memcmp(sector, "data", 4) &&
-           bm_le32(sector + XS_SEQUENCE_HIGH) == (uint32_t)(e->sequence >> 32) &&
-           bm_le32(sector + XS_SEQUENCE_LOW) == (uint32_t)e->sequence;
+           bytes_get_le32(sector + XS_SEQUENCE_HIGH) == (uint32_t)(e->sequence >> 32) &&
+           bytes_get_le32(sector + XS_SEQUENCE_LOW) == (uint32_t)e->sequence;
 }
 
 /* An entry that is whole. False: there is none at @at. */
@@ -97,8 +97,8 @@ static bool find_entry(const Vhdx *s, uint32_t at, Entry *e)
     if (log_read(s, at, sector) || !parse_head(s, sector, at, e)) {
         return false;
     }
-    wanted = bm_le32(sector + XL_CHECKSUM);
-    bm_put_le32(sector + XL_CHECKSUM, 0);
+    wanted = bytes_get_le32(sector + XL_CHECKSUM);
+    bytes_put_le32(sector + XL_CHECKSUM, 0);
     crc = vhdx_crc(0, sector, VHDX_PAGE);
     heads = head_bytes(e->n);
     for (uint32_t done = 0; done < heads; done += VHDX_PAGE) {
@@ -204,7 +204,8 @@ static int write_page(const Vhdx *s, const uint8_t *d, uint32_t at)
     memcpy(page, d + XD_LEADING, 8);
     memcpy(page + 8, sector + XS_DATA, XS_DATA_BYTES);
     memcpy(page + 8 + XS_DATA_BYTES, d + XD_TRAILING, 4);
-    return err ? err : node_pwrite(s->map.node->file, bm_le64(d + XD_OFFSET), page, VHDX_PAGE);
+    return err ? err
+               : node_pwrite(s->map.node->file, bytes_get_le64(d + XD_OFFSET), page, VHDX_PAGE);
 }
 
 /* -EINVAL: what it says to write must not be. */
@@ -224,8 +225,8 @@ static int replay_entry(const Vhdx *s, const Entry *e)
 
         err = i && in % VHDX_PAGE ? 0 : log_read(s, e->at + in / VHDX_PAGE * VHDX_PAGE, sector);
         zero = d[0] == 'z';
-        offset = bm_le64(d + XD_OFFSET);
-        bytes = zero ? bm_le64(d + XD_LEADING) : VHDX_PAGE;
+        offset = bytes_get_le64(d + XD_OFFSET);
+        bytes = zero ? bytes_get_le64(d + XD_LEADING) : VHDX_PAGE;
         if (!err && !is_target(s, offset, bytes, end)) {
             err = -EINVAL;
         } else if (!err && zero) {
@@ -332,13 +333,13 @@ static int log_write(const Vhdx *s, const uint8_t *entry, uint32_t bytes)
 static void fill_entry(const Vhdx *s, const BlockMapPage *pages, uint32_t n, uint8_t *entry)
 {
     memcpy(entry, "loge", 4);
-    bm_put_le32(entry + XL_LENGTH, (n + 1) * VHDX_PAGE);
-    bm_put_le32(entry + XL_TAIL, s->log_at);
-    bm_put_le64(entry + XL_SEQUENCE, s->log_sequence);
-    bm_put_le32(entry + XL_COUNT, n);
+    bytes_put_le32(entry + XL_LENGTH, (n + 1) * VHDX_PAGE);
+    bytes_put_le32(entry + XL_TAIL, s->log_at);
+    bytes_put_le64(entry + XL_SEQUENCE, s->log_sequence);
+    bytes_put_le32(entry + XL_COUNT, n);
     memcpy(entry + XL_GUID, s->header + XH_LOG, VHDX_GUID);
-    bm_put_le64(entry + XL_FLUSHED, s->flushed);
-    bm_put_le64(entry + XL_LAST, s->flushed);
+    bytes_put_le64(entry + XL_FLUSHED, s->flushed);
+    bytes_put_le64(entry + XL_LAST, s->flushed);
     for (uint32_t i = 0; i < n; i++) {
         uint8_t *d = entry + XL_DESCRIPTORS + i * XD_BYTES, *sector = entry + (i + 1) * VHDX_PAGE;
         const uint8_t *page = pages[i].data;
@@ -346,12 +347,12 @@ static void fill_entry(const Vhdx *s, const BlockMapPage *pages, uint32_t n, uin
         memcpy(d, "desc", 4);
         memcpy(d + XD_TRAILING, page + 8 + XS_DATA_BYTES, 4);
         memcpy(d + XD_LEADING, page, 8);
-        bm_put_le64(d + XD_OFFSET, pages[i].offset);
-        bm_put_le64(d + XD_SEQUENCE, s->log_sequence);
+        bytes_put_le64(d + XD_OFFSET, pages[i].offset);
+        bytes_put_le64(d + XD_SEQUENCE, s->log_sequence);
         memcpy(sector, "data", 4);
-        bm_put_le32(sector + XS_SEQUENCE_HIGH, (uint32_t)(s->log_sequence >> 32));
+        bytes_put_le32(sector + XS_SEQUENCE_HIGH, (uint32_t)(s->log_sequence >> 32));
         memcpy(sector + XS_DATA, page + 8, XS_DATA_BYTES);
-        bm_put_le32(sector + XS_SEQUENCE_LOW, (uint32_t)s->log_sequence);
+        bytes_put_le32(sector + XS_SEQUENCE_LOW, (uint32_t)s->log_sequence);
     }
     vhdx_seal(entry, (n + 1) * VHDX_PAGE, XL_CHECKSUM);
 }

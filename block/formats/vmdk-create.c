@@ -151,16 +151,16 @@ static int write_header(BlockNode *file, const Wanted *w, const Layout *l, uint6
     uint32_t flags = VMF_LINES | VMF_RGD | (w->zeroed_grain ? VMF_ZEROED_GRAIN : 0) |
                      (w->format->stream ? VMF_COMPRESSED | VMF_MARKERS : 0);
 
-    bm_put_le32(h + VM_VERSION, w->format->stream ? 3 : w->zeroed_grain ? 2 : 1);
-    bm_put_le32(h + VM_FLAGS, flags);
-    bm_put_le64(h + VM_CAPACITY, sectors);
-    bm_put_le64(h + VM_GRAIN, VMDK_GRAIN);
-    bm_put_le64(h + VM_DESCRIPTOR, VMDK_DESCRIPTOR_AT);
-    bm_put_le64(h + VM_DESCRIPTOR_SIZE, VMDK_DESCRIPTOR_SECTORS);
-    bm_put_le32(h + VM_GTES, VMDK_GTES);
-    bm_put_le64(h + VM_RGD, l->rgd);
-    bm_put_le64(h + VM_GD, l->gd);
-    bm_put_le64(h + VM_OVERHEAD, l->overhead);
+    bytes_put_le32(h + VM_VERSION, w->format->stream ? 3 : w->zeroed_grain ? 2 : 1);
+    bytes_put_le32(h + VM_FLAGS, flags);
+    bytes_put_le64(h + VM_CAPACITY, sectors);
+    bytes_put_le64(h + VM_GRAIN, VMDK_GRAIN);
+    bytes_put_le64(h + VM_DESCRIPTOR, VMDK_DESCRIPTOR_AT);
+    bytes_put_le64(h + VM_DESCRIPTOR_SIZE, VMDK_DESCRIPTOR_SECTORS);
+    bytes_put_le32(h + VM_GTES, VMDK_GTES);
+    bytes_put_le64(h + VM_RGD, l->rgd);
+    bytes_put_le64(h + VM_GD, l->gd);
+    bytes_put_le64(h + VM_OVERHEAD, l->overhead);
     memcpy(h + VM_LINES, "\n \r\n", 4);
     h[VM_COMPRESSION] = w->format->stream;
     return node_pwrite(file, 0, h, sizeof(h));
@@ -177,8 +177,8 @@ static int write_directory(BlockNode *file, const Layout *l, uint64_t at)
         uint64_t n = MIN(PIECE, l->n_tables - i);
 
         for (uint64_t j = 0; j < n; j++) {
-            bm_put_le32(piece + j * 4,
-                        (uint32_t)(at + l->directory + (i + j) * (VMDK_GTES * 4 / BLOCK_SECTOR)));
+            bytes_put_le32(piece + j * 4, (uint32_t)(at + l->directory +
+                                                     (i + j) * (VMDK_GTES * 4 / BLOCK_SECTOR)));
         }
         err = node_pwrite(file, at * BLOCK_SECTOR + i * 4, piece, n * 4);
     }

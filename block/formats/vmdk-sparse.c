@@ -208,7 +208,7 @@ static bool read_footer(BlockNode *file, uint8_t *h, GError **error)
     if (err) {
         return node_fail_errno(file, error, err, "its footer cannot be read");
     }
-    return (!memcmp(h, "KDMV", 4) && bm_le64(h + VM_GD) != VMDK_GD_AT_END) ||
+    return (!memcmp(h, "KDMV", 4) && bytes_get_le64(h + VM_GD) != VMDK_GD_AT_END) ||
            node_fail(file, error, "has no footer, which it needs");
 }
 
@@ -218,15 +218,17 @@ static bool read_header(VmdkExtent *e, VmdkSparse *x, uint8_t *h, GError **error
     uint32_t flags, packing, version;
     Geometry g;
 
-    if (bm_le64(h + VM_GD) == VMDK_GD_AT_END && !read_footer(file, h, error)) {
+    if (bytes_get_le64(h + VM_GD) == VMDK_GD_AT_END && !read_footer(file, h, error)) {
         return false;
     }
-    flags = bm_le32(h + VM_FLAGS);
+    flags = bytes_get_le32(h + VM_FLAGS);
     packing = (uint32_t)h[VM_COMPRESSION] | (uint32_t)h[VM_COMPRESSION + 1] << 8;
-    version = bm_le32(h + VM_VERSION);
-    g = (Geometry){ bm_le64(h + VM_CAPACITY), bm_le64(h + VM_GRAIN),
-                    bm_le64(h + VM_GD),       flags & VMF_RGD ? bm_le64(h + VM_RGD) : 0,
-                    bm_le32(h + VM_GTES),     bm_le64(h + VM_OVERHEAD) };
+    version = bytes_get_le32(h + VM_VERSION);
+    g = (Geometry){
+        bytes_get_le64(h + VM_CAPACITY), bytes_get_le64(h + VM_GRAIN),
+        bytes_get_le64(h + VM_GD),       flags & VMF_RGD ? bytes_get_le64(h + VM_RGD) : 0,
+        bytes_get_le32(h + VM_GTES),     bytes_get_le64(h + VM_OVERHEAD)
+    };
     if (version < 1 || version > 3) {
         return node_fail(file, error, "Unsupported VMDK version %u", version);
     }
@@ -251,13 +253,14 @@ static bool read_header(VmdkExtent *e, VmdkSparse *x, uint8_t *h, GError **error
 
 static bool read_cowd(VmdkExtent *e, VmdkSparse *x, const uint8_t *h, GError **error)
 {
-    Geometry g = { .capacity = bm_le32(h + COWD_CAPACITY),
-                   .grain = bm_le32(h + COWD_GRAIN),
-                   .gd = bm_le32(h + COWD_GD),
+    Geometry g = { .capacity = bytes_get_le32(h + COWD_CAPACITY),
+                   .grain = bytes_get_le32(h + COWD_GRAIN),
+                   .gd = bytes_get_le32(h + COWD_GD),
                    .gtes = COWD_GTES };
 
-    if (bm_le32(h + VM_VERSION) != 1) {
-        return node_fail(e->file, error, "Unsupported COWD version %u", bm_le32(h + VM_VERSION));
+    if (bytes_get_le32(h + VM_VERSION) != 1) {
+        return node_fail(e->file, error, "Unsupported COWD version %u",
+                         bytes_get_le32(h + VM_VERSION));
     }
     if (!e->readonly) {
         return node_fail(e->file, error, "is a COWD image, which can only be read");

@@ -57,7 +57,7 @@ static int packed_length(const VmdkSparse *x, BlockNode *file, uint64_t *host, s
     if (err) {
         return err;
     }
-    *bytes = bm_le32(marker + 8);
+    *bytes = bytes_get_le32(marker + 8);
     *host += VMDK_MARKER;
     return *bytes && *bytes <= max && *bytes <= left - VMDK_MARKER ? 0 : -EIO;
 }
@@ -185,8 +185,8 @@ static int write_grain(VmdkExtent *e, uint64_t index, const uint8_t *grain)
         return -ENOMEM;
     }
     if (head) {
-        bm_put_le64(buf, index * (m->block_size / BLOCK_SECTOR));
-        bm_put_le32(buf + 8, (uint32_t)packed);
+        bytes_put_le64(buf, index * (m->block_size / BLOCK_SECTOR));
+        bytes_put_le32(buf + 8, (uint32_t)packed);
     }
     bytes = bm_round_up(head + packed, BLOCK_SECTOR);
     err = blockmap_table_full(m) ? blockmap_flush(e->node) : 0;

@@ -86,7 +86,8 @@ static bool count_extent(Vmdk *s, const VmdkExtent *e, GError **error)
 static bool open_monolithic(Vmdk *s, const uint8_t *h, const NodeOptions *options, GError **error)
 {
     BlockNode *node = s->node;
-    uint64_t at = h[0] == 'K' ? bm_le64(h + VM_DESCRIPTOR) : 0, n = bm_le64(h + VM_DESCRIPTOR_SIZE);
+    uint64_t at = h[0] == 'K' ? bytes_get_le64(h + VM_DESCRIPTOR) : 0,
+             n = bytes_get_le64(h + VM_DESCRIPTOR_SIZE);
     uint64_t left = node->file->length / BLOCK_SECTOR;
     bool there = at && n && at < left && n <= VMDK_MAX_DESCRIPTOR / BLOCK_SECTOR;
     VmdkExtent *e;

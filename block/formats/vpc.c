@@ -161,7 +161,7 @@ static const BlockMapOps fixed_ops = { .lookup = lookup_fixed };
 static bool is_footer(const uint8_t *f)
 {
     return !memcmp(f, "conectix", 8) &&
-           bm_be32(f + VF_CHECKSUM) == checksum(f, VF_BYTES, VF_CHECKSUM);
+           bytes_get_be32(f + VF_CHECKSUM) == checksum(f, VF_BYTES, VF_CHECKSUM);
 }
 
 /* Of a dynamic image the one at the beginning, if it is sound; of a fixed one that is the guest's. *@last: the end has one. */
@@ -179,8 +179,8 @@ static bool read_footer(BlockNode *node, uint8_t *footer, bool *last, GError **e
         return node_fail_errno(node, error, err, "its footer cannot be read");
     }
     *last = !memcmp(end, "conectix", 8);
-    if (is_footer(footer) && bm_be32(footer + VF_TYPE) != TYPE_FIXED &&
-        !(is_footer(end) && bm_be32(end + VF_TYPE) == TYPE_FIXED)) {
+    if (is_footer(footer) && bytes_get_be32(footer + VF_TYPE) != TYPE_FIXED &&
+        !(is_footer(end) && bytes_get_be32(end + VF_TYPE) == TYPE_FIXED)) {
         return true;
     }
     if (!is_footer(end)) {
@@ -205,15 +205,15 @@ static uint64_t read_length(const uint8_t *f, const char *how)
     }
     for (unsigned i = 0; i < G_N_ELEMENTS(by_length); i++) {
         if (!g_strcmp0(how, "current_size") || !memcmp(f + VF_CREATOR, by_length[i], 4)) {
-            return bm_be64(f + VF_LENGTH);
+            return bytes_get_be64(f + VF_LENGTH);
         }
     }
-    return sectors == MAX_GEOMETRY ? bm_be64(f + VF_LENGTH) : sectors * BLOCK_SECTOR;
+    return sectors == MAX_GEOMETRY ? bytes_get_be64(f + VF_LENGTH) : sectors * BLOCK_SECTOR;
 }
 
 static bool check_footer(BlockNode *node, const uint8_t *f, const char *how, GError **error)
 {
-    uint32_t version = bm_be32(f + VF_VERSION), type = bm_be32(f + VF_TYPE);
+    uint32_t version = bytes_get_be32(f + VF_VERSION), type = bytes_get_be32(f + VF_TYPE);
 
     if (version >> 16 != VERSION >> 16) {
         return node_fail(node, error, "is of version %u.%u of VHD; supported is 1.0", version >> 16,
@@ -247,7 +247,7 @@ static bool open_fixed(BlockNode *node, Vpc *s, GError **error)
 
 static bool check_header(BlockNode *node, Vpc *s, const uint8_t *h, GError **error)
 {
-    uint64_t block = bm_be32(h + VD_BLOCK), entries = bm_be32(h + VD_ENTRIES);
+    uint64_t block = bytes_get_be32(h + VD_BLOCK), entries = bytes_get_be32(h + VD_ENTRIES);
 
     if (memcmp(h, "cxsparse", 8)) {
         return node_fail(node, error, "its header is damaged");
@@ -255,11 +255,12 @@ static bool check_header(BlockNode *node, Vpc *s, const uint8_t *h, GError **err
     if (block < MIN_BLOCK || block > MAX_BLOCK || block & (block - 1)) {
         return node_fail(node, error, "Invalid block size %" PRIu64, block);
     }
-    if (bm_be32(h + VD_CHECKSUM) != checksum(h, VD_BYTES, VD_CHECKSUM)) {
+    if (bytes_get_be32(h + VD_CHECKSUM) != checksum(h, VD_BYTES, VD_CHECKSUM)) {
         return node_fail(node, error, "its header is damaged");
     }
-    if (bm_be32(h + VD_VERSION) >> 16 != VERSION >> 16) {
-        return node_fail(node, error, "its header is of version %#x", bm_be32(h + VD_VERSION));
+    if (bytes_get_be32(h + VD_VERSION) >> 16 != VERSION >> 16) {
+        return node_fail(node, error, "its header is of version %#x",
+                         bytes_get_be32(h + VD_VERSION));
     }
     if (node->length > entries * block) {
         return node_fail(node, error, "is %" PRIu64 " bytes long, but has %" PRIu64 " blocks",
@@ -267,7 +268,7 @@ static bool check_header(BlockNode *node, Vpc *s, const uint8_t *h, GError **err
     }
     s->map.block_size = block;
     s->bitmap_bytes = bm_round_up(block / BLOCK_SECTOR / 8, BLOCK_SECTOR);
-    s->table = bm_be64(h + VD_TABLE);
+    s->table = bytes_get_be64(h + VD_TABLE);
     if (s->table % BLOCK_SECTOR || s->table < VF_BYTES || s->table > node->file->length ||
         entries * 4 > node->file->length - s->table) {
         return node_fail(node, error, "its table of blocks is out of range");
@@ -277,7 +278,7 @@ static bool check_header(BlockNode *node, Vpc *s, const uint8_t *h, GError **err
 
 static bool open_dynamic(BlockNode *node, Vpc *s, bool last, GError **error)
 {
-    uint64_t length = node->file->length, at = bm_be64(s->footer + VF_DATA_OFFSET);
+    uint64_t length = node->file->length, at = bytes_get_be64(s->footer + VF_DATA_OFFSET);
     uint8_t head[VD_BYTES];
     int err;
 
@@ -288,9 +289,9 @@ static bool open_dynamic(BlockNode *node, Vpc *s, bool last, GError **error)
     if (err) {
         return node_fail_errno(node, error, err, "its header cannot be read");
     }
-    if (bm_be32(head + VD_ENTRIES) > INT_MAX / 4) {
+    if (bytes_get_be32(head + VD_ENTRIES) > INT_MAX / 4) {
         return node_fail(node, error, "Max Table Entries too large (%u)",
-                         bm_be32(head + VD_ENTRIES));
+                         bytes_get_be32(head + VD_ENTRIES));
     }
     if (at < VF_BYTES || at % BLOCK_SECTOR) {
         return node_fail(node, error, "its header is out of range");
@@ -318,7 +319,7 @@ static bool vpc_open(BlockNode *node, const NodeOptions *options, GError **error
     blockmap_init(&s->map, node, &dynamic_ops);
     if (read_footer(node, s->footer, &last, error) &&
         check_footer(node, s->footer, node_dict_take(options->dict, "force_size_calc"), error)) {
-        fixed = bm_be32(s->footer + VF_TYPE) == TYPE_FIXED;
+        fixed = bytes_get_be32(s->footer + VF_TYPE) == TYPE_FIXED;
         s->map.ops = fixed ? &fixed_ops : &dynamic_ops;
         if (fixed ? open_fixed(node, s, error) : open_dynamic(node, s, last, error)) {
             return true;
@@ -426,33 +427,33 @@ static bool read_wanted(const KeyVals *options, Wanted *w, GError **error)
 static void make_footer(const Wanted *w, uint8_t *f)
 {
     memcpy(f, "conectix", 8);
-    bm_put_be32(f + VF_FEATURES, 2); /* always */
-    bm_put_be32(f + VF_VERSION, VERSION);
-    bm_put_be64(f + VF_DATA_OFFSET, w->fixed ? UINT64_MAX : VF_BYTES);
-    bm_put_be32(f + VF_TIME, (uint32_t)(g_get_real_time() / G_USEC_PER_SEC - YEAR_2000));
+    bytes_put_be32(f + VF_FEATURES, 2); /* always */
+    bytes_put_be32(f + VF_VERSION, VERSION);
+    bytes_put_be64(f + VF_DATA_OFFSET, w->fixed ? UINT64_MAX : VF_BYTES);
+    bytes_put_be32(f + VF_TIME, (uint32_t)(g_get_real_time() / G_USEC_PER_SEC - YEAR_2000));
     memcpy(f + VF_CREATOR, "mnra", 4);
-    bm_put_be32(f + VF_CREATOR_VERSION, VERSION);
+    bytes_put_be32(f + VF_CREATOR_VERSION, VERSION);
     memcpy(f + VF_HOST, "Wi2k", 4);
-    bm_put_be64(f + VF_ORIGINAL_LENGTH, w->length);
-    bm_put_be64(f + VF_LENGTH, w->length);
+    bytes_put_be64(f + VF_ORIGINAL_LENGTH, w->length);
+    bytes_put_be64(f + VF_LENGTH, w->length);
     f[VF_CYLINDERS] = (uint8_t)(w->geometry.cylinders >> 8);
     f[VF_CYLINDERS + 1] = (uint8_t)w->geometry.cylinders;
     f[VF_HEADS] = (uint8_t)w->geometry.heads;
     f[VF_SECTORS] = (uint8_t)w->geometry.sectors;
-    bm_put_be32(f + VF_TYPE, w->fixed ? TYPE_FIXED : TYPE_DYNAMIC);
+    bytes_put_be32(f + VF_TYPE, w->fixed ? TYPE_FIXED : TYPE_DYNAMIC);
     create_uuid(f + VF_UUID);
-    bm_put_be32(f + VF_CHECKSUM, checksum(f, VF_BYTES, VF_CHECKSUM));
+    bytes_put_be32(f + VF_CHECKSUM, checksum(f, VF_BYTES, VF_CHECKSUM));
 }
 
 static void make_header(uint32_t entries, uint8_t *h)
 {
     memcpy(h, "cxsparse", 8);
-    bm_put_be64(h + VD_DATA_OFFSET, UINT64_MAX);
-    bm_put_be64(h + VD_TABLE, VF_BYTES + VD_BYTES);
-    bm_put_be32(h + VD_VERSION, VERSION);
-    bm_put_be32(h + VD_ENTRIES, entries);
-    bm_put_be32(h + VD_BLOCK, BLOCK);
-    bm_put_be32(h + VD_CHECKSUM, checksum(h, VD_BYTES, VD_CHECKSUM));
+    bytes_put_be64(h + VD_DATA_OFFSET, UINT64_MAX);
+    bytes_put_be64(h + VD_TABLE, VF_BYTES + VD_BYTES);
+    bytes_put_be32(h + VD_VERSION, VERSION);
+    bytes_put_be32(h + VD_ENTRIES, entries);
+    bytes_put_be32(h + VD_BLOCK, BLOCK);
+    bytes_put_be32(h + VD_CHECKSUM, checksum(h, VD_BYTES, VD_CHECKSUM));
 }
 
 static int write_dynamic(BlockNode *node, const Wanted *w, uint8_t *footer)

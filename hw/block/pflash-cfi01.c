@@ -11,6 +11,7 @@
 #include "hw/block/pflash-cfi01.h"
 #include <inttypes.h>
 #include <string.h>
+#include "util/bytes.h"
 #include "util/log.h"
 
 enum {
@@ -384,7 +385,7 @@ static bool load_contents(HwPflash *s, GError **error)
         if (!block_pread(s->blk, at, chunk, len, error)) {
             return false;
         }
-        if (chunk[0] || memcmp(chunk, chunk + 1, len - 1)) {
+        if (!bytes_are_zero(chunk, len)) {
             memcpy(host + at, chunk, len);
         }
     }

@@ -8,6 +8,7 @@
  *     the last chunk: area ~0, offset: number of chunks
  */
 #include "hw/core/snapshot-priv.h"
+#include "util/bytes.h"
 #include <errno.h>
 #include <string.h>
 #include <zlib.h>
@@ -189,17 +190,12 @@ static void write_chunk(SnapshotWriter *w, Chunk chunk, const void *packed)
     g_mutex_unlock(&w->lock);
 }
 
-static bool is_zero(const uint8_t *p, size_t n)
-{
-    return !n || (!*p && !memcmp(p, p + 1, n - 1));
-}
-
 static void compress_job(gpointer data, gpointer opaque)
 {
     SnapshotWriter *w = opaque;
     WriteJob *job = data;
 
-    if (!is_zero(job->data, job->chunk.bytes)) {
+    if (!bytes_are_zero(job->data, job->chunk.bytes)) {
         g_autofree uint8_t *packed = g_malloc(PACKED_MAX);
         size_t n = ZSTD_compress(packed, PACKED_MAX, job->data, job->chunk.bytes, LEVEL);
 

@@ -68,7 +68,7 @@ static void put32(const char *name, uint64_t offset, uint32_t value)
 {
     uint8_t bytes[4];
 
-    bm_put_le32(bytes, value);
+    bytes_put_le32(bytes, value);
     put(name, offset, bytes, 4);
 }
 
@@ -198,15 +198,15 @@ static void test_cowd(void)
     BlockNode *node;
 
     memcpy(file, "COWD", 4);
-    bm_put_le32(file + 4, 1);
-    bm_put_le32(file + 8, 3);
-    bm_put_le32(file + 12, 4096);
-    bm_put_le32(file + 16, 1);
-    bm_put_le32(file + 20, 4);
-    bm_put_le32(file + 24, 1);
-    bm_put_le32(file + 4 * 512, 5);
-    bm_put_le32(file + 5 * 512 + 1 * 4, 38);
-    bm_put_le32(file + 5 * 512 + 4095 * 4, 37);
+    bytes_put_le32(file + 4, 1);
+    bytes_put_le32(file + 8, 3);
+    bytes_put_le32(file + 12, 4096);
+    bytes_put_le32(file + 16, 1);
+    bytes_put_le32(file + 20, 4);
+    bytes_put_le32(file + 24, 1);
+    bytes_put_le32(file + 4 * 512, 5);
+    bytes_put_le32(file + 5 * 512 + 1 * 4, 38);
+    bytes_put_le32(file + 5 * 512 + 4095 * 4, 37);
     image_fill(file + 37 * 512, 1024, 3);
     memcpy(model + 512, file + 38 * 512, 512);
     memcpy(model + 4095 * 512, file + 37 * 512, 512);
@@ -387,18 +387,18 @@ static void test_long_log(void)
     bytes = cut_image(model, &len);
     second = bytes + X_LOG + 8192;
     third = bytes + X_LOG + 16384;
-    bm_put_le32(second + 12, 0);                        /* its tail: the first one, which */
-    bm_put_le64(bytes + X_LOG + 64 + 16, X_BAT + 4096); /* is for another page now */
+    bytes_put_le32(second + 12, 0);                        /* its tail: the first one, which */
+    bytes_put_le64(bytes + X_LOG + 64 + 16, X_BAT + 4096); /* is for another page now */
     vhdx_seal(bytes + X_LOG, 8192, 4);
     vhdx_seal(second, 8192, 4);
     memcpy(third, second, 96);
-    bm_put_le32(third + 8, 4096);
-    bm_put_le64(third + 16, 3);
-    bm_put_le64(third + 48 + 8, len + MIB); /* and the file is to be longer */
+    bytes_put_le32(third + 8, 4096);
+    bytes_put_le64(third + 16, 3);
+    bytes_put_le64(third + 48 + 8, len + MIB); /* and the file is to be longer */
     memcpy(third + 64, "zero", 4);
-    bm_put_le64(third + 64 + 8, 4096);
-    bm_put_le64(third + 64 + 16, X_BAT + 4096);
-    bm_put_le64(third + 64 + 24, 3);
+    bytes_put_le64(third + 64 + 8, 4096);
+    bytes_put_le64(third + 64 + 16, X_BAT + 4096);
+    bytes_put_le64(third + 64 + 24, 3);
     vhdx_seal(third, 4096, 4);
     memset(bytes + X_BAT, 0xff, 8192);
     put_file("y.vhdx", bytes, len);
@@ -424,7 +424,7 @@ static void test_bad_log(void)
     for (unsigned i = 0; i < G_N_ELEMENTS(places); i++) {
         uint8_t *entry = bytes + X_LOG + 8192;
 
-        bm_put_le64(entry + 64 + 16, places[i]);
+        bytes_put_le64(entry + 64 + 16, places[i]);
         vhdx_seal(entry, 8192, 4);
         put_file("y.vhdx", bytes, len);
         assert_refused("vhdx", "y.vhdx", false, "its log is damaged");
@@ -463,7 +463,7 @@ static void test_regions(void)
 
         make("vhdx", "x.vhdx", "size=8M,block_size=1M");
         g_assert_true(g_file_get_contents(name, (char **)&bytes, &len, NULL));
-        bm_put_le32(bytes + cases[i].at, cases[i].value);
+        bytes_put_le32(bytes + cases[i].at, cases[i].value);
         vhdx_seal(bytes + VHDX_REGIONS_AT, VHDX_TABLE, XR_CHECKSUM);
         memcpy(bytes + VHDX_REGIONS_AT + VHDX_TABLE, bytes + VHDX_REGIONS_AT, VHDX_TABLE);
         put_file("x.vhdx", bytes, len);
