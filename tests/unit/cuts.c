@@ -16,9 +16,16 @@ static struct {
     const BlockDriver *below;
     GByteArray *durable;
     GArray *pending; /* Write */
-    unsigned n, every;
+    unsigned n, every, looks;
     void (*look)(void);
 } cuts;
+
+/* Of the disk in the image. */
+static struct {
+    uint64_t length;
+    uint8_t *flushed;
+    bool *touched; /* by sector */
+} disk;
 
 static void put(GByteArray *image, uint64_t offset, const uint8_t *data, uint64_t bytes)
 {
@@ -56,6 +63,7 @@ void cuts_leave(const char *copy)
 static void maybe_cut(void)
 {
     if (++cuts.n % cuts.every == 0) {
+        cuts.looks++;
         cuts.look();
     }
 }
@@ -120,7 +128,7 @@ void cuts_begin(BlockNode *node, const char *image, unsigned every, void (*look)
     g_byte_array_append(cuts.durable, (uint8_t *)data, (guint)len);
     cuts.pending = g_array_new(FALSE, FALSE, sizeof(Write));
     g_array_set_clear_func(cuts.pending, forget_write);
-    cuts.n = 0;
+    cuts.n = cuts.looks = 0;
     cuts.every = every;
     cuts.look = look;
     cuts.driver.write = logged_write;
@@ -132,6 +140,41 @@ void cuts_begin(BlockNode *node, const char *image, unsigned every, void (*look)
 
 void cuts_end(void)
 {
+    g_test_message("%u cuts", cuts.looks);
     g_byte_array_unref(cuts.durable);
     g_array_unref(cuts.pending);
+    g_clear_pointer(&disk.flushed, g_free);
+    g_clear_pointer(&disk.touched, g_free);
+    disk.length = 0;
+}
+
+/* ---- The disk ---- */
+
+void cuts_flushed(const uint8_t *model, uint64_t length)
+{
+    if (disk.length != length) {
+        disk.length = length;
+        disk.flushed = g_realloc(disk.flushed, length);
+        disk.touched = g_realloc(disk.touched, length / 512 * sizeof(*disk.touched));
+    }
+    memcpy(disk.flushed, model, length);
+    memset(disk.touched, 0, length / 512 * sizeof(*disk.touched));
+}
+
+void cuts_touch(uint64_t offset, uint64_t bytes)
+{
+    memset(disk.touched + offset / 512, 1, bytes / 512 * sizeof(*disk.touched));
+}
+
+void cuts_assert_flushed(BlockNode *node)
+{
+    g_autofree uint8_t *buf = g_malloc(disk.length);
+
+    g_assert_cmpint(node_pread(node, 0, buf, disk.length), ==, 0);
+    for (uint64_t i = 0; i < disk.length; i += 512) {
+        if (!disk.touched[i / 512] && memcmp(buf + i, disk.flushed + i, 512)) {
+            g_test_message("what was flushed at %#" G_GINT64_MODIFIER "x is lost", i);
+            g_assert_not_reached();
+        }
+    }
 }

@@ -14,4 +14,12 @@ void cuts_end(void);
 /* A file that a power failure now could leave, with random sectors of what was not flushed. */
 void cuts_leave(const char *copy);
 
+/* ---- What a disk must have after a cut: what it had when it was flushed, but in sectors that were written since ---- */
+
+/* The disk, of @length bytes, is @model now, and was flushed. */
+void cuts_flushed(const uint8_t *model, uint64_t length);
+/* About to be written. */
+void cuts_touch(uint64_t offset, uint64_t bytes);
+void cuts_assert_flushed(BlockNode *node);
+
 #endif

@@ -184,61 +184,34 @@ static void test_model(gconstpointer data)
 
 /* ---- Cuts ---- */
 
-typedef struct Cuts {
-    const Kind *kind;
-    uint8_t *flushed, *touched; /* the disk when it was flushed; sectors written since */
-    unsigned checked;
-} Cuts;
-
-static Cuts cuts;
-
-static void assert_has_flushed(BlockNode *node)
-{
-    uint64_t length = cuts.kind->length;
-    g_autofree uint8_t *buf = g_malloc(length);
-
-    g_assert_cmpint(node_pread(node, 0, buf, length), ==, 0);
-    for (uint64_t i = 0; i < length; i += 512) {
-        if (!cuts.touched[i / 512] && memcmp(buf + i, cuts.flushed + i, 512)) {
-            g_test_message("what was flushed at %#" G_GINT64_MODIFIER "x is lost", i);
-            g_assert_not_reached();
-        }
-    }
-}
+static const Kind *cut_kind;
 
 static void assert_survives(void)
 {
-    const char *format = cuts.kind->format;
+    const char *format = cut_kind->format;
     uint8_t byte = 7;
     BlockNode *node;
 
-    cuts.checked++;
     cuts_leave(copy);
     node = image_open(format, copy, strcmp(format, "vhdx") != 0); /* whose log must be replayed */
     /* Parallels images say that they are in use. */
     if (strcmp(format, "parallels")) {
         image_assert_clean(node, true);
     }
-    assert_has_flushed(node);
+    cuts_assert_flushed(node);
     g_assert_cmpint(node_close(node), ==, 0);
     node = image_open(format, copy, false);
     if (g_test_rand_bit()) { /* go on without a repair */
-        g_assert_cmpint(node_pwrite(node, cuts.kind->length - 512, &byte, 1), ==, 0);
-        g_assert_cmpint(node_pread(node, cuts.kind->length - 512, &byte, 1), ==, 0);
+        g_assert_cmpint(node_pwrite(node, cut_kind->length - 512, &byte, 1), ==, 0);
+        g_assert_cmpint(node_pread(node, cut_kind->length - 512, &byte, 1), ==, 0);
         g_assert_cmpuint(byte, ==, 7);
     } else {
-        assert_has_flushed(node);
+        cuts_assert_flushed(node);
         image_mend(node, !strcmp(format, "qed")); /* which has no use for gaps */
-        assert_has_flushed(node);
+        cuts_assert_flushed(node);
     }
     image_assert_clean(node, true);
     g_assert_cmpint(node_close(node), ==, 0);
-}
-
-static void flushed(const Run *r)
-{
-    memcpy(cuts.flushed, r->model, r->kind->length);
-    memset(cuts.touched, 0, r->kind->length / 512);
 }
 
 static void cut_step(Run *r)
@@ -249,14 +222,14 @@ static void cut_step(Run *r)
     switch (g_test_rand_int_range(0, 8)) {
     case 0 ... 2:
         g_assert_cmpint(node_flush(r->node), ==, 0);
-        flushed(r);
+        cuts_flushed(r->model, r->kind->length);
         break;
     case 3:
-        memset(cuts.touched + offset / 512, 1, bytes / 512);
+        cuts_touch(offset, bytes);
         random_zeroes(r, offset, bytes);
         break;
     default:
-        memset(cuts.touched + offset / 512, 1, bytes / 512);
+        cuts_touch(offset, bytes);
         random_write(r, offset, bytes);
     }
 }
@@ -267,18 +240,14 @@ static void test_cuts(gconstpointer data)
     Run r = { .kind = k };
 
     make_image(&r);
-    cuts =
-        (Cuts){ .kind = k, .flushed = g_malloc(k->length), .touched = g_malloc0(k->length / 512) };
-    flushed(&r);
+    cut_kind = k;
+    cuts_flushed(r.model, k->length);
     cuts_begin(r.node, image, 7, assert_survives);
     for (unsigned i = 0; i < 100; i++) {
         cut_step(&r);
     }
     free_run(&r);
     cuts_end();
-    g_test_message("%u cuts", cuts.checked);
-    g_free(cuts.flushed);
-    g_free(cuts.touched);
 }
 
 /* ---- A disk that fails ---- */

@@ -210,59 +210,21 @@ static void test_model(gconstpointer data)
 
 /* ---- Cuts ---- */
 
-typedef struct Cuts {
-    const Kind *kind;
-    uint8_t *flushed, *touched; /* the disk when it was flushed; sectors written since */
-    bool snapshots;             /* are taken: flags may be wrong then, but nothing else */
-    unsigned checked;
-} Cuts;
-
-static Cuts cuts;
-
-static void assert_has_flushed(BlockNode *node)
-{
-    uint64_t length = cuts.kind->length;
-    g_autofree uint8_t *buf = g_malloc(length);
-
-    g_assert_cmpint(node_pread(node, 0, buf, length), ==, 0);
-    for (uint64_t i = 0; i < length; i += 512) {
-        if (!cuts.touched[i / 512] && memcmp(buf + i, cuts.flushed + i, 512)) {
-            g_test_message("what was flushed at %#" G_GINT64_MODIFIER "x is lost", i);
-            g_assert_not_reached();
-        }
-    }
-}
+static bool cut_with_snapshots; /* flags may be wrong then, but nothing else */
 
 static void assert_survives(void)
 {
     BlockNode *node;
 
-    cuts.checked++;
     cuts_leave(copy);
     node = open_image(copy, false);
-    if (!cuts.snapshots) {
+    if (!cut_with_snapshots) {
         image_assert_clean(node, true);
     }
-    assert_has_flushed(node);
+    cuts_assert_flushed(node);
     image_mend(node, false);
-    assert_has_flushed(node);
+    cuts_assert_flushed(node);
     g_assert_cmpint(node_close(node), ==, 0);
-}
-
-static void begin_cuts(const Kind *k, BlockNode *node)
-{
-    cuts = (Cuts){ .kind = k };
-    cuts.flushed = g_malloc(k->length);
-    cuts.touched = g_malloc0(k->length / 512);
-    cuts_begin(node, image, 11, assert_survives);
-}
-
-static void end_cuts(void)
-{
-    g_test_message("%u cuts", cuts.checked);
-    cuts_end();
-    g_free(cuts.flushed);
-    g_free(cuts.touched);
 }
 
 /* Snapshots of what is there; only the newest may be gone back to, which changes the disk. */
@@ -276,7 +238,7 @@ static void cut_snapshots(Run *r)
     } else if (g_test_rand_bit()) {
         g_assert_true(r->node->driver->snapshot_delete(r->node, "cut", NULL));
     } else {
-        memset(cuts.touched, 1, r->kind->length / 512);
+        cuts_touch(0, r->kind->length);
         g_assert_true(r->node->driver->snapshot_apply(r->node, "cut", NULL));
         g_assert_cmpint(node_pread(r->node, 0, r->model, r->kind->length), ==, 0);
     }
@@ -284,33 +246,31 @@ static void cut_snapshots(Run *r)
 
 static void cut_step(Run *r)
 {
-    const Kind *k = r->kind;
     uint64_t offset, bytes;
 
     random_range(r, &offset, &bytes);
     switch (g_test_rand_int_range(0, 14)) {
     case 0:
     case 1:
-        memset(cuts.touched + offset / 512, 1, bytes / 512);
+        cuts_touch(offset, bytes);
         g_assert_cmpint(node_write_zeroes(r->node, offset, bytes, true), ==, 0);
         memset(r->model + offset, 0, bytes);
         break;
     case 2:
-        memset(cuts.touched + offset / 512, 1, bytes / 512);
+        cuts_touch(offset, bytes);
         random_discard(r, offset, bytes);
         break;
     case 3 ... 5:
         g_assert_cmpint(node_flush(r->node), ==, 0);
-        memcpy(cuts.flushed, r->model, k->length);
-        memset(cuts.touched, 0, k->length / 512);
+        cuts_flushed(r->model, r->kind->length);
         break;
     case 6:
-        if (cuts.snapshots) {
+        if (cut_with_snapshots) {
             cut_snapshots(r);
         }
         break;
     default:
-        memset(cuts.touched + offset / 512, 1, bytes / 512);
+        cuts_touch(offset, bytes);
         random_write(r, offset, bytes);
     }
 }
@@ -325,14 +285,14 @@ static void run_cuts(const Kind *k, bool snapshots)
     if (k->snapshots) {
         g_assert_true(r.node->driver->snapshot_create(r.node, &sn, NULL));
     }
-    begin_cuts(k, r.node);
-    cuts.snapshots = snapshots;
-    memcpy(cuts.flushed, r.model, k->length);
+    cut_with_snapshots = snapshots;
+    cuts_flushed(r.model, k->length);
+    cuts_begin(r.node, image, 11, assert_survives);
     for (unsigned i = 0; i < 150; i++) {
         cut_step(&r);
     }
     g_assert_cmpint(node_close(r.node), ==, 0);
-    end_cuts();
+    cuts_end();
     g_free(r.model);
     g_free(r.buf);
 }
