@@ -34,10 +34,10 @@ check-asan check-tsan: check-%:
 	@python3 tools/guests.py kernel firmware initramfs demo-disk
 	@python3 tests/run.py build-$* --suite unit --suite cli --suite diff --suite boot
 
-# Ten minutes for each of the formats, two at a time; what is found to reach new code is kept.
+# Ten minutes for each of the formats and devices, as many at a time as there are processors; what is found to reach new code is kept.
 check-fuzz:
 	@[ -e build-fuzz/build.ninja ] || ./configure --fuzz
-	@ninja -C build-fuzz tests/fuzz-images
+	@ninja -C build-fuzz tests/fuzz-images tests/fuzz-devices
 	@python3 tests/fuzz/fuzz.py build-fuzz --seconds 600 --keep
 
 bench:

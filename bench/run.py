@@ -15,6 +15,7 @@ import os
 import random
 import re
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -27,22 +28,22 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 from guestlib.initramfs import Cpio                               # noqa: E402
 
-GROUPS = "start boot integer fp system smp disk qcow2 image debian jit".split()
+GROUPS = "start boot integer fp system smp disk nvme qcow2 image net e1000e pair debian jit".split()
 KERNELS = ("integer", "fp", "system")       # those of kernels.c
-TIMEOUT = 900                               # seconds, for one guest
+TIMEOUT = 300                               # seconds, for one guest
 SCRATCH = b"Menura's bench scratch disk\0"  # how kernels.c knows the disk it may write to
 CROSS = "riscv64-linux-gnu-gcc"
 INIT = """#!/bin/sh
 export PATH=/bin:/sbin
 mount -t devtmpfs dev /dev
 mount -t proc proc /proc
-modules() {
-    while read -r module; do
-        insmod "/modules/$module"
-    done </modules/list
+disk() { # NVMe disks are looked for in the background
+    for try in 1 2 3 4 5 6 7 8 9 10; do
+        [ -b /dev/vda ] || [ -b /dev/nvme0n1 ] || sleep 0.2
+    done
 }
 debian() {
-    modules
+    sh /modules/load
     mount -t ext4 /dev/vda /mnt && mount -t tmpfs tmp /mnt/tmp || return
     mount -o bind /dev /mnt/dev
     mount -o bind /proc /mnt/proc
@@ -50,10 +51,18 @@ debian() {
     chroot /mnt /bin/sh /tmp/debian.sh
     umount /mnt/tmp /mnt/dev /mnt/proc /mnt
 }
+card() {
+    sh /modules/load
+    ip addr add "$1/24" dev eth0
+    ip link set eth0 up
+}
 for word in $(cat /proc/cmdline); do
     case $word in
     bench=debian) debian ;;
-    bench=disk) modules && /kernels disk ;;
+    bench=disk) sh /modules/load; disk && /kernels disk ;;
+    bench=net,*) card 10.0.2.15 && /net net 10.0.2.2 "${word#bench=net,}" ;;
+    bench=pair,serve) card 10.0.2.2 && /net serve 7000 ;;
+    bench=pair) card 10.0.2.15 && /net pair 10.0.2.2 7000 ;;
     bench=*) /kernels $(echo "${word#bench=}" | tr , ' ') ;;
     esac
 done
@@ -72,12 +81,17 @@ def build(folder):
     kernels, start = os.path.join(folder, "kernels"), os.path.join(folder, "poweroff")
     here = os.path.join(ROOT, "bench")
     subprocess.run([CROSS, "-O2", "-static", "-o", kernels, os.path.join(here, "kernels.c"), "-lm"], check=True)
+    net, server = os.path.join(folder, "net"), os.path.join(folder, "net-server")
+    for words in ([CROSS, "-static", "-o", net], ["cc", "-o", server]):
+        subprocess.run([*words, "-O2", os.path.join(here, "net.c")], check=True)
     subprocess.run([CROSS, "-nostdlib", "-static", "-Wl,-N,-Ttext=0x80000000,--build-id=none,--no-warn-rwx-segments", "-o", start,
                     os.path.join(here, "poweroff.S")], check=True)
     image, initramfs, firmware = guest_files("Image", "initramfs.cpio", "fw_dynamic.bin")
     cpio = Cpio()
     with open(kernels, "rb") as f:
         cpio.file("kernels", f.read(), 0o755)
+    with open(net, "rb") as f:
+        cpio.file("net", f.read(), 0o755)
     cpio.file("init", INIT.encode(), 0o755)
     cpio.folder("work")
     with open(os.path.join(here, "debian.sh"), "rb") as f:
@@ -87,7 +101,7 @@ def build(folder):
     initrd = os.path.join(folder, "initrd.cpio")
     with open(initramfs, "rb") as base, open(initrd, "wb") as out:
         out.write(base.read() + cpio.finish())
-    return {"image": image, "initrd": initrd, "firmware": firmware, "start": start, "base": initramfs, "folder": folder}
+    return {"image": image, "initrd": initrd, "firmware": firmware, "start": start, "server": server, "base": initramfs, "folder": folder}
 
 
 def peak_resident(pid):
@@ -123,8 +137,8 @@ def run(command):
     return wall, resident, text, wrong
 
 
-def guest_command(emulator, files, append, *more, harts=1):
-    return [emulator, "-M", "virt", "-m", "256M", "-smp", str(harts), "-nographic", "-monitor", "none", "-serial", "stdio", "-no-reboot",
+def guest_command(emulator, files, append, *more, harts=1, board="virt"):
+    return [emulator, "-M", board, "-m", "256M", "-smp", str(harts), "-nographic", "-monitor", "none", "-serial", "stdio", "-no-reboot",
             "-bios", files["firmware"], "-kernel", files["image"], "-initrd", files["initrd"],
             "-append", f"console=ttyS0 quiet {append}", *more]
 
@@ -165,8 +179,8 @@ class Figures:
             self.fail((",".join(groups), "(guest)"), f"{wrong or 'it did not finish'}\n{text[-2000:]}")
 
 
-def drive(path, image="raw"):
-    return ["-drive", f"file={path},format={image},if=none,id=hd0", "-device", "virtio-blk-device,drive=hd0"]
+def drive(path, image="raw", device="virtio-blk-device"):
+    return ["-drive", f"file={path},format={image},if=none,id=hd0", "-device", f"{device},drive=hd0"]
 
 
 def scratch_disk(folder):
@@ -226,6 +240,39 @@ def measure_images(figures, folder):
             os.unlink(name)
 
 
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def measure_net(figures, files, card, name=None):
+    """A guest and the host, through the user network."""
+    port = str(free_port())
+    with subprocess.Popen([files["server"], "serve", port], stdout=subprocess.PIPE, text=True) as server:
+        server.stdout.readline()
+        figures.guest([name or "net"], guest_command(figures.emulator, files, f"bench=net,{port}", "-netdev", "user,id=n0", "-device",
+                                                     f"{card},netdev=n0"), name)
+        server.kill()
+
+
+def measure_pair(figures, files):
+    """Two guests of the same emulator."""
+    port = free_port()
+
+    def command(append, netdev, mac):
+        return guest_command(figures.emulator, files, append, "-netdev", f"socket,id=n0,{netdev}=127.0.0.1:{port}", "-device",
+                             f"virtio-net-device,netdev=n0,mac=52:54:00:12:34:{mac}")
+
+    with subprocess.Popen(command("bench=pair,serve", "listen", "01"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          text=True) as server:
+        for line in server.stdout:
+            if "SERVING" in line:
+                break
+        figures.guest(["pair"], command("bench=pair", "connect", "02"))
+        server.kill()
+
+
 def measure(figures, files, groups):
     """One round of one emulator."""
     emulator = figures.emulator
@@ -244,12 +291,23 @@ def measure(figures, files, groups):
     if "disk" in groups:
         disk = scratch_disk(files["folder"])
         figures.guest(["disk"], guest_command(emulator, files, "bench=disk", *drive(disk)))
+    if "nvme" in groups:
+        disk = scratch_disk(files["folder"])
+        # By messages: by its pin the peer's controller loses interrupts, and each costs its driver 30 seconds.
+        figures.guest(["nvme"], guest_command(emulator, files, "bench=disk", *drive(disk, device="nvme,serial=bench"),
+                                              board="virt,aia=aplic-imsic"), "nvme")
     if "qcow2" in groups:
         disk = os.path.join(files["folder"], "scratch.qcow2")
         subprocess.run([image_tool(emulator), "convert", "-f", "raw", "-O", "qcow2", scratch_disk(files["folder"]), disk], check=True)
         figures.guest(["qcow2"], guest_command(emulator, files, "bench=disk", *drive(disk, "qcow2")), "qcow2")
     if "image" in groups:
         measure_images(figures, files["folder"])
+    if "net" in groups:
+        measure_net(figures, files, "virtio-net-device")
+    if "e1000e" in groups:
+        measure_net(figures, files, "e1000e" + (",romfile=" if "qemu" in os.path.basename(figures.emulator) else ""), "e1000e")
+    if "pair" in groups:
+        measure_pair(figures, files)
     if "debian" in groups:
         disk = os.path.join(files["folder"], "bench.img")
         subprocess.run(["cp", "--sparse=always", guest_files("bench.img")[0], disk], check=True)

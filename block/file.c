@@ -240,7 +240,7 @@ static bool file_direct(BlockNode *node, uint64_t offset, uint64_t bytes, bool w
 
     *fd = f->fd;
     *fd_offset = offset;
-    return f->direct_fd < 0 || !bytes; /* else how depends on the buffers */
+    return f->direct_fd < 0; /* else how depends on the buffers */
 }
 
 static bool file_truncate(BlockNode *node, uint64_t length, NodePrealloc prealloc, GError **error)

@@ -154,10 +154,10 @@ void block_drain(BlockBackend *blk)
     if (blk->throttle) {
         throttle_hurry(blk->throttle, true);
     }
-    block_unplug_all();
     do {
         complete();
         held_give_up(blk);
+        block_unplug_all(); /* also of what those that finished sent on, if this is within block_plug() */
     } while (wait_for_progress(blk));
     if (blk->throttle) {
         throttle_hurry(blk->throttle, false);

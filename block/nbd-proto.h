@@ -117,9 +117,11 @@ enum {
 
 /* Of base:allocation. */
 enum { NBD_STATE_HOLE = 1, NBD_STATE_ZERO = 2 };
+enum { NBD_STATE_DIRTY = 1 }; /* of NBD_CONTEXT_BITMAP */
 
 #define NBD_CONTEXT_ALLOCATION "base:allocation"
 #define NBD_CONTEXT_DEPTH      "qemu:allocation-depth"
+#define NBD_CONTEXT_BITMAP     "qemu:dirty-bitmap:" /* and its name */
 
 /* ---- Numbers; each returns what is behind it ---- */
 

@@ -21,6 +21,7 @@
 typedef struct BlockNode BlockNode;
 typedef struct BlockDriver BlockDriver;
 typedef struct NodeDict NodeDict;
+typedef struct BitmapDriver BitmapDriver;
 
 enum { BLOCK_SECTOR = 512, NODE_PROBE_BYTES = 2048, NODE_MAX_CHAIN = 256 };
 /* The largest image: offsets stay positive as off_t, also rounded up. */
@@ -134,6 +135,9 @@ typedef struct NodeOptionInfo {
     const char *name, *help;
 } NodeOptionInfo;
 
+/* Called from time to time by what takes long. */
+typedef void NodeProgress(uint64_t done, uint64_t total);
+
 typedef struct NodeSnapshot {
     char *id, *name;
     uint64_t vm_state_size;
@@ -181,12 +185,16 @@ struct BlockDriver {
     bool (*direct)(BlockNode *node, uint64_t offset, uint64_t bytes, bool write, int *fd,
                    uint64_t *fd_offset);
     bool (*truncate)(BlockNode *node, uint64_t length, NodePrealloc prealloc, GError **error);
+    /* Other options for an image that is there, some of .amend_options (backing_* are those it has); NULL: it can have none. A cut leaves the
+     * image with the old or new ones. @progress: NULL is allowed. */
+    bool (*amend)(BlockNode *node, const KeyVals *options, NodeProgress *progress, GError **error);
+    const NodeOptionInfo *amend_options; /* up to a NULL name */
     bool (*create)(const char *file, const KeyVals *options, GError **error);
     const NodeOptionInfo *create_options; /* up to a NULL name */
     const char *
         create_shown; /* "cluster_size=65536 size ...": what "create" says of a new image, in this order, with what they are if not given */
     /* What "info" says beyond the sizes: "key: value" lines for people, and for machines the members of format-specific.data.
-     * Keys "LIST/INDEX/KEY", which stand together, are of the objects of a list. */
+     * Keys "LIST/INDEX/KEY", which stand together, are of the objects of a list; those that end in "[]" are of lists of words. */
     void (*info)(BlockNode *node, GPtrArray *keys, GPtrArray *values);
     /* NULL or: appends the names of the files that it consists of beside its own. */
     void (*files)(BlockNode *node, GPtrArray *names);
@@ -198,11 +206,14 @@ struct BlockDriver {
     bool (*snapshot_delete)(BlockNode *node, const char *name, GError **error);
     /* A read-only node has this snapshot's contents and length from now on; while nothing else uses it. */
     bool (*snapshot_load)(BlockNode *node, const char *name, GError **error);
+    const BitmapDriver *bitmaps; /* block/bitmap.h; NULL: it has none */
     /* Nothing is allocated in it afterwards: it reads as what is behind it. */
     int (*make_empty)(BlockNode *node);
     /* Other names for the image behind it, in the image's header. NULL @file: none. */
     bool (*set_backing)(BlockNode *node, const char *file, const char *format, GError **error);
     uint64_t (*cluster_size)(BlockNode *node);
+    /* NULL or: it was not closed properly, and is to be mended when it is opened for writing. */
+    bool (*is_dirty)(BlockNode *node);
     /* NULL or: it takes whole clusters only, each once, as node_write_compressed() writes them. */
     bool (*only_compressed)(BlockNode *node);
     /* The state of a machine, kept beside the disk's contents: where it begins, its bytes by offsets from there. */

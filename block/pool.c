@@ -87,6 +87,24 @@ static BlockRequest *next_write(BlockBackend *blk)
     return req;
 }
 
+/* The next write of @blk is for whoever looks at todo next. @wake: the caller is not about to. */
+static void hand_on(BlockBackend *blk, bool wake)
+{
+    BlockRequest *req;
+
+    g_mutex_lock(&pool.lock);
+    req = list_take_first(&blk->writes);
+    blk->writing = req != NULL;
+    if (req) {
+        list_append(&pool.todo, req);
+        __atomic_fetch_add(&pool.queued, 1, __ATOMIC_RELAXED);
+        if (wake) {
+            g_cond_signal(&pool.work);
+        }
+    }
+    g_mutex_unlock(&pool.lock);
+}
+
 static void add_to_group(Group *group, BlockRequest *req)
 {
     req->result = block_carry_out(req);
@@ -100,29 +118,29 @@ static bool is_full(const Group *group)
     return group->n >= GROUP || group->bytes >= GROUP_BYTES;
 }
 
-/* All writes of a back end, until there are no more. While it hands some back it has taken no other: pool_help() could not reach that. */
-static void do_writes(BlockRequest *req)
+/* Writes of a back end, as many as are handed back together. While it does that it has taken no other, which pool_help() could not reach; and
+ * afterwards the back end may be gone. */
+static void do_writes(BlockRequest *req, bool is_worker)
 {
     BlockBackend *blk = req->blk;
+    Group group = { 0 };
 
-    while (req) {
-        Group group = { 0 };
-
-        do {
-            add_to_group(&group, req);
-            req = is_full(&group) ? NULL : next_write(blk);
-        } while (req);
-        requests_finished(&group.list);
-        req = is_full(&group) ? next_write(blk) : NULL;
+    do {
+        add_to_group(&group, req);
+        req = is_full(&group) ? NULL : next_write(blk);
+    } while (req);
+    if (is_full(&group)) {
+        hand_on(blk, !is_worker);
     }
+    requests_finished(&group.list);
 }
 
-static void do_job(BlockRequest *req)
+static void do_job(BlockRequest *req, bool is_worker)
 {
     Group group = { 0 };
 
     if (req->op == BLOCK_WRITE) {
-        do_writes(req);
+        do_writes(req, is_worker);
         return;
     }
     add_to_group(&group, req);
@@ -132,7 +150,7 @@ static void do_job(BlockRequest *req)
 static gpointer work(gpointer data)
 {
     for (;;) {
-        do_job(wait_for_request());
+        do_job(wait_for_request(), true);
     }
     return NULL;
 }
@@ -188,7 +206,7 @@ void pool_help(BlockBackend *blk)
     }
     g_mutex_unlock(&pool.lock);
     if (req) {
-        do_job(req);
+        do_job(req, false);
     }
 }
 

@@ -1,72 +1,93 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The command amend: other options for an image that is there. Only qcow2 images can be amended, and of their options only the size;
- * the others that qemu-img amends are refused by name.
+ * The command amend: other options for an image that is there, as far as its format has such (BlockDriver.amend).
  */
 #include <stdio.h>
 #include <string.h>
 #include "img/img-priv.h"
 #include "util/size.h"
 
-static bool can_amend(const BlockDriver *driver)
+static bool known(const NodeOptionInfo *options, const char *key)
 {
-    return driver->truncate && driver->set_backing && driver->snapshot_create;
-}
-
-static bool refuse(const char *key)
-{
-    static const char *const refused[] = { "compat",    "lazy_refcounts", "refcount_bits",
-                                           "data_file", "data_file_raw",  NULL };
-
-    if (g_str_has_prefix(key, "backing_")) {
-        img_error("Cannot amend the backing file\nYou can use 'menura-img rebase' instead.");
-    } else if (g_strv_contains(refused, key)) {
-        img_error("Amending '%s' is not supported", key);
-    } else {
-        img_error("Invalid parameter '%s'\nThis option is only supported for image creation", key);
+    for (; options && options->name; options++) {
+        if (!strcmp(options->name, key)) {
+            return true;
+        }
     }
     return false;
 }
 
-static bool amend(const ImgArgs *args, BlockNode *node, const KeyVals *options)
+/* Its name and format may be given as they are, both. */
+static bool check_backing(const BlockNode *node, const KeyVals *options)
 {
-    const char *text = keyvals_get(options, "size");
-    g_autoptr(GError) error = NULL;
-    uint64_t size;
+    const char *file = keyvals_get(options, "backing_file");
+    const char *format = keyvals_get(options, "backing_fmt");
+
+    if ((file || format) &&
+        (g_strcmp0(file, node->backing_name) || g_strcmp0(format, node->backing_format))) {
+        img_error("Cannot amend the backing file\nYou can use '%s rebase' instead.", img_program());
+        return false;
+    }
+    return true;
+}
+
+/* In the words of qemu-img. */
+static bool check_options(const BlockDriver *driver, const KeyVals *options)
+{
+    const char *size = keyvals_get(options, "size");
+    uint64_t ignored;
 
     for (unsigned i = 0; i < keyvals_count(options); i++) {
-        if (strcmp(keyvals_key(options, i), "size")) {
-            return refuse(keyvals_key(options, i));
+        const char *key = keyvals_key(options, i), *value = keyvals_value(options, i);
+        bool on;
+
+        if (!known(driver->amend_options, key)) {
+            img_error("Invalid parameter '%s'\nThis option is only supported for image creation",
+                      key);
+            return false;
+        }
+        if (img_option_is_switch(key) && !keyval_parse_bool(value, &on)) {
+            img_error("Parameter '%s' expects 'on' or 'off'", key);
+            return false;
         }
     }
-    if (!text) {
-        return true;
-    }
-    if (!size_parse(text, 'b', "size", &size, NULL)) {
+    if (size && !size_parse(size, 'b', "size", &ignored, NULL)) {
         img_error("Parameter 'size' expects a non-negative number below 2^64\n"
                   "Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\n"
                   "and exabytes, respectively.");
         return false;
     }
-    img_progress_begin(args);
-    if (!node_truncate(node, size, true, NODE_PREALLOC_OFF, &error)) {
-        img_progress_end();
-        img_error("%s", img_error_text(error, node->name));
+    return true;
+}
+
+static bool amend(const ImgArgs *args, BlockNode *node, const KeyVals *options)
+{
+    g_autoptr(GError) error = NULL;
+    bool ok;
+
+    if (!check_options(node->driver, options) || !check_backing(node, options)) {
         return false;
     }
-    img_progress(1, 1);
+    img_progress_begin(args);
+    ok = node->driver->amend(node, options, img_progress, &error);
+    if (ok) {
+        img_progress(1, 1);
+    }
     img_progress_end();
-    return true;
+    if (!ok) {
+        img_error("%s", img_error_text(error, node->name));
+    }
+    return ok;
 }
 
 /* -o help */
 static int print_options(const BlockDriver *driver)
 {
-    if (!can_amend(driver)) {
+    if (!driver->amend) {
         return img_error("Format driver '%s' does not support option amendment", driver->name);
     }
-    printf("Amend options for '%s':\n  %-22s - %s\n", driver->name, "size=<size>",
-           "Virtual disk size");
+    printf("Amend options for '%s':\n", driver->name);
+    img_print_options(driver->amend_options);
     return 0;
 }
 
@@ -79,7 +100,7 @@ static int amend_file(const ImgArgs *args, const char *given)
     if (!node) {
         return 1;
     }
-    if (!can_amend(node->driver)) {
+    if (!node->driver->amend) {
         img_error("Format driver '%s' does not support option amendment", node->driver->name);
     } else if (img_options_help(given)) {
         ok = !print_options(node->driver);

@@ -55,7 +55,8 @@ void img_progress(uint64_t done, uint64_t total)
 {
     double percent = total ? 100.0 * (double)done / (double)total : 100;
 
-    if (progress_shown ? percent - progress_last >= 1 || done == total : show_now) {
+    if (progress_shown ? percent - progress_last >= 1 || percent < progress_last || done == total
+                       : show_now) {
         fprintf(progress_shown ? stdout : stderr, "    (%3.2f/100%%)%c", percent,
                 progress_shown ? '\r' : '\n');
         fflush(stdout);

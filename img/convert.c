@@ -538,9 +538,8 @@ static bool parse_numbers(Convert *c)
 
 static bool refuse_unsupported(const ImgArgs *args)
 {
-    static const char *const keys[] = { "bitmaps", "target-image-opts", NULL };
-    static const char *const what[] = { "--bitmaps: copying bitmaps",
-                                        "--target-image-opts: a target given by options" };
+    static const char *const keys[] = { "target-image-opts", NULL };
+    static const char *const what[] = { "--target-image-opts: a target given by options" };
 
     for (unsigned i = 0; keys[i]; i++) {
         if (img_has(args, keys[i])) {
@@ -565,6 +564,10 @@ static bool check_arguments(Convert *c)
         img_error("-o has no effect when skipping image creation");
     } else if (args->n_files < 2) {
         img_error("Must specify image file name");
+    } else if (img_has(args, "skip-broken-bitmaps") && !img_has(args, "bitmaps")) {
+        img_error("Use of --skip-broken-bitmaps requires --bitmaps");
+    } else if (img_has(args, "bitmaps") && args->n_files > 2) {
+        img_error("Copying bitmaps only possible with single source");
     } else if (img_has(args, "target-is-zero") && !img_has(args, "n")) {
         img_error("--target-is-zero requires use of -n flag");
     } else if (img_has(args, "C") && (img_has(args, "S") || img_has(args, "c"))) {
@@ -584,11 +587,34 @@ static bool check_arguments(Convert *c)
     return false;
 }
 
+/* Before anything is made. */
+static bool check_bitmaps(const Convert *c)
+{
+    const char *compat;
+    g_autofree char *given = NULL;
+    g_autoptr(KeyVals) options = NULL;
+
+    if (!img_has(c->args, "bitmaps")) {
+        return true;
+    }
+    if (!img_bitmaps_check(source_at(c, 0)->node, img_has(c->args, "skip-broken-bitmaps"))) {
+        return false;
+    }
+    given = img_options_given(c->args);
+    options = keyvals_parse(given ? given : "", NULL);
+    compat = keyvals_get(options, "compat");
+    if (!c->driver->bitmaps || !g_strcmp0(compat, "0.10") || !g_strcmp0(compat, "v2")) {
+        img_error("Format driver '%s' does not support bitmaps", c->driver->name);
+        return false;
+    }
+    return true;
+}
+
 static bool convert(Convert *c)
 {
     bool ok;
 
-    if (!open_sources(c)) {
+    if (!open_sources(c) || !check_bitmaps(c)) {
         return false;
     }
     img_catch_signals();
@@ -607,7 +633,8 @@ static bool convert(Convert *c)
 
             s->base = find_base(c, s->node);
         }
-        ok = copy_all(c);
+        ok = copy_all(c) &&
+             (!img_has(c->args, "bitmaps") || img_bitmaps_copy(c->target, source_at(c, 0)->node));
     }
     return finish_target(c, ok);
 }

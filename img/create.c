@@ -292,31 +292,3 @@ int img_resize(const ImgArgs *args)
     }
     return status;
 }
-
-/* ---- What no format has yet ---- */
-
-int img_bitmap(const ImgArgs *args)
-{
-    static const char *const actions[] = { "add", "remove", "clear", "enable", "disable", "merge" };
-    const char *action = NULL;
-    BlockNode *node;
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(actions) && !action; i++) {
-        action = img_has(args, actions[i]) ? actions[i] : NULL;
-    }
-    if (args->n_files != 2) {
-        return img_error("Expecting filename and bitmap name");
-    }
-    if (!action) {
-        return img_error("Need at least one of --add, --remove, --clear, --enable, --disable, or "
-                         "--merge");
-    }
-    node = img_open(args, args->files[0], img_get(args, "f"), IMG_NO_BACKING);
-    if (!node) {
-        return 1;
-    }
-    img_error("Operation %s on bitmap %s failed: format '%s' has no bitmaps here", action,
-              args->files[1], node->driver->name);
-    img_close(node);
-    return 1;
-}

@@ -96,9 +96,20 @@ char *img_options_given(const ImgArgs *args);
 bool img_options_help(const char *given);
 bool img_option_is_switch(const char *name);
 bool img_option_is_size(const char *name);
+/* A line for each, sorted. */
+void img_print_options(const NodeOptionInfo *options);
 int img_print_create_options(const BlockDriver *driver, bool with_file);
 /* NULL: it was said. @prefix: "FILE: " or "". */
 KeyVals *img_options_parse(const BlockDriver *driver, const char *given, const char *prefix);
+
+/* ---- Bitmaps of what was written (bitmap.c) ---- */
+
+/* Whether those of @source can be copied. False: it was said. */
+bool img_bitmaps_check(BlockNode *source, bool skip_broken);
+/* After that; those that are inconsistent are left out with a warning. False: it was said. */
+bool img_bitmaps_copy(BlockNode *to, BlockNode *source);
+/* Bytes that they take, at most, in a qcow2 image of @length bytes with clusters of @cluster bytes. @source has such. */
+uint64_t img_bitmaps_size(BlockNode *source, uint64_t length, uint64_t cluster);
 
 /* ---- Extents (extent.c) ---- */
 

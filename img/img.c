@@ -18,9 +18,11 @@ static const ImgCommand commands[] = {
       "[-c count] [-d depth] [-f fmt] [--flush-interval=flush_interval] [-o offset] "
       "[--pattern=pattern] [-q] [-s buffer_size] [-S step_size] [-w] [-U] filename",
       img_bench },
-    { "bitmap", "add remove clear enable disable merge: b: F: g: f: object: image-opts",
-      "(--merge SOURCE | --add | --remove | --clear | --enable | --disable)... [-f fmt] filename "
-      "bitmap",
+    { "bitmap",
+      "add remove clear enable disable merge: b|source-file: F|source-format: g|granularity: f: "
+      "object: image-opts",
+      "(--merge SOURCE | --add | --remove | --clear | --enable | --disable)... "
+      "[-b source_file [-F source_fmt]] [-g granularity] [-f fmt] filename bitmap",
       img_bitmap },
     { "check", "f|format: r|repair: output: q T: U|force-share object: image-opts",
       "[-q] [-f fmt] [--output=ofmt] [-r [leaks | all]] [-U] filename", img_check },
@@ -31,7 +33,8 @@ static const ImgCommand commands[] = {
     { "convert",
       "f: O: B: F: C c o: l: S: p t: T: q n m: W U|force-share object: image-opts r: "
       "target-image-opts target-is-zero salvage bitmaps skip-broken-bitmaps",
-      "[--target-is-zero] [-U] [-c] [-p] [-q] [-n] [-f fmt] [-t cache] [-T src_cache] "
+      "[--target-is-zero] [--bitmaps [--skip-broken-bitmaps]] [-U] [-c] [-p] [-q] [-n] [-f fmt] "
+      "[-t cache] [-T src_cache] "
       "[-O output_fmt] [-B backing_file [-F backing_fmt]] [-o options] [-l snapshot_param] [-S "
       "sparse_size] "
       "[-m num_coroutines] [-W] [-r rate_limit] filename [filename2 [...]] output_filename",

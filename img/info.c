@@ -47,6 +47,11 @@ static bool disk_size(BlockNode *node, uint64_t *size)
     return true;
 }
 
+static bool is_dirty(BlockNode *node)
+{
+    return node->driver->is_dirty && node->driver->is_dirty(node);
+}
+
 static void print_human(BlockNode *node)
 {
     g_autofree char *size = img_size_text(node->length), *used = NULL, *path = NULL;
@@ -58,6 +63,9 @@ static void print_human(BlockNode *node)
     printf("disk size: %s\n", used);
     if (img_cluster_size(node)) {
         printf("cluster_size: %" G_GUINT64_FORMAT "\n", img_cluster_size(node));
+    }
+    if (is_dirty(node)) {
+        printf("cleanly shut down: no\n");
     }
     if (node->backing_name) {
         path = node_backing_path(node->name, node->backing_name);
@@ -101,6 +109,19 @@ static void add_snapshots(ImgJson *json, BlockNode *node)
     json_close(json, ']');
 }
 
+/* The words of @value; @key ends in "[]". */
+static void add_list(ImgJson *json, const char *key, const char *value)
+{
+    g_autofree char *name = g_strndup(key, strlen(key) - 2);
+    g_auto(GStrv) items = g_strsplit(value, " ", 0);
+
+    json_open(json, name, '[');
+    for (unsigned i = 0; items[i]; i++) {
+        json_string(json, NULL, items[i]);
+    }
+    json_close(json, ']');
+}
+
 /* "LIST/INDEX/NAME" are members of a list's objects, all of which stand together. @before: the words of the key before it, or NULL. */
 static void add_detail(ImgJson *json, char **words, char **before, const char *value)
 {
@@ -119,7 +140,13 @@ static void add_detail(ImgJson *json, char **words, char **before, const char *v
     if (words[1] && !same_object) {
         json_open(json, NULL, '{');
     }
-    json_guess(json, words[1] ? words[2] : words[0], value);
+    if (words[1] && g_str_has_suffix(words[2], "[]")) {
+        add_list(json, words[2], value);
+    } else if (words[1] && !strcmp(words[2], "name")) {
+        json_string(json, words[2], value);
+    } else {
+        json_guess(json, words[1] ? words[2] : words[0], value);
+    }
 }
 
 static void add_details(ImgJson *json, BlockNode *node)
@@ -176,7 +203,7 @@ static void add_json(ImgJson *json, BlockNode *node)
         json_string(json, "full-backing-filename", path);
         json_string(json, "backing-filename", node->backing_name);
     }
-    json_bool(json, "dirty-flag", false);
+    json_bool(json, "dirty-flag", is_dirty(node));
     json_close(json, '}');
 }
 

@@ -10,7 +10,8 @@
 enum { QCOW2_CLUSTER = 65536, QCOW2_MIN_CLUSTER = 512, QCOW2_MAX_CLUSTER = 2 << 20 };
 
 typedef struct Measure {
-    uint64_t length, required, full;
+    uint64_t length, required, full, bitmaps;
+    bool with_bitmaps;
     BlockNode *source; /* NULL: an empty image of .length */
 } Measure;
 
@@ -94,6 +95,10 @@ static bool measure_qcow2(Measure *m, const KeyVals *options)
     m->required = prealloc && (!strcmp(prealloc, "falloc") || !strcmp(prealloc, "full"))
                       ? m->full
                       : metadata + data;
+    text = keyvals_get(options, "compat");
+    m->with_bitmaps =
+        m->source && m->source->driver->bitmaps && g_strcmp0(text, "0.10") && g_strcmp0(text, "v2");
+    m->bitmaps = m->with_bitmaps ? img_bitmaps_size(m->source, m->length, cluster) : 0;
     return true;
 }
 
@@ -117,10 +122,16 @@ static void print_measure(const ImgArgs *args, const Measure *m)
     if (!img_wants_json(args)) {
         printf("required size: %" PRIu64 "\nfully allocated size: %" PRIu64 "\n", m->required,
                m->full);
+        if (m->with_bitmaps) {
+            printf("bitmaps size: %" PRIu64 "\n", m->bitmaps);
+        }
         return;
     }
     json_begin(&json);
     json_open(&json, NULL, '{');
+    if (m->with_bitmaps) {
+        json_number(&json, "bitmaps", m->bitmaps);
+    }
     json_number(&json, "required", m->required);
     json_number(&json, "fully-allocated", m->full);
     json_close(&json, '}');

@@ -86,22 +86,14 @@ static const char *type_of(const NodeOptionInfo *o)
     return img_option_is_size(o->name) ? "<size>" : "<str>";
 }
 
-int img_print_create_options(const BlockDriver *driver, bool with_file)
+void img_print_options(const NodeOptionInfo *options)
 {
     g_autoptr(GPtrArray) sorted = g_ptr_array_new();
 
-    if (!driver->create) {
-        return img_error("Format driver '%s' does not support image creation", driver->name);
-    }
-    for (const NodeOptionInfo *o = driver->create_options; o && o->name; o++) {
+    for (const NodeOptionInfo *o = options; o && o->name; o++) {
         g_ptr_array_add(sorted, (void *)o);
     }
     g_ptr_array_sort(sorted, by_name);
-    if (with_file) {
-        printf("Supported options:\n");
-    } else {
-        printf("Supported %s options:\n", driver->name);
-    }
     for (unsigned i = 0; i < sorted->len; i++) {
         const NodeOptionInfo *o = g_ptr_array_index(sorted, i);
 
@@ -109,6 +101,19 @@ int img_print_create_options(const BlockDriver *driver, bool with_file)
 
         printf("  %-22s - %s\n", key, o->help);
     }
+}
+
+int img_print_create_options(const BlockDriver *driver, bool with_file)
+{
+    if (!driver->create) {
+        return img_error("Format driver '%s' does not support image creation", driver->name);
+    }
+    if (with_file) {
+        printf("Supported options:\n");
+    } else {
+        printf("Supported %s options:\n", driver->name);
+    }
+    img_print_options(driver->create_options);
     if (!with_file) {
         printf("\nThe protocol level may support further options.\n"
                "Specify the target filename to include those options.\n");

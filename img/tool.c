@@ -332,6 +332,17 @@ uint64_t img_cluster_size(BlockNode *node)
     return node->driver->cluster_size ? node->driver->cluster_size(node) : 0;
 }
 
+/* The words of @value, as a list of the name of @key, which ends in "[]". */
+static void print_list(const char *key, const char *value)
+{
+    g_auto(GStrv) items = g_strsplit(value, " ", 0);
+
+    printf("            %.*s:\n", (int)strlen(key) - 2, key);
+    for (unsigned i = 0; items[i]; i++) {
+        printf("                [%u]: %s\n", i, items[i]);
+    }
+}
+
 /* "NAME", or "LIST/INDEX/NAME"; @last: the one before it, or NULL. */
 static void print_detail(const char *key, const char *last, const char *value)
 {
@@ -349,7 +360,11 @@ static void print_detail(const char *key, const char *last, const char *value)
     if (!same_list || strcmp(words[1], before[1]) != 0) {
         printf("        [%s]:\n", words[1]);
     }
-    printf("            %s: %s\n", words[2], value);
+    if (g_str_has_suffix(words[2], "[]")) {
+        print_list(words[2], value);
+    } else {
+        printf("            %s: %s\n", words[2], value);
+    }
 }
 
 void img_print_details(BlockNode *node)

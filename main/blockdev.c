@@ -139,7 +139,6 @@ static bool take_options(NodeDict *dict, BlockOptions *block, GError **error)
 {
     const char *discard = node_dict_take(dict, "discard");
     const char *zeroes = node_dict_take(dict, "detect-zeroes");
-    const char *aio = node_dict_take(dict, "file.aio");
     static const struct {
         const char *key;
         size_t at;
@@ -157,7 +156,7 @@ static bool take_options(NodeDict *dict, BlockOptions *block, GError **error)
     if (zeroes && strcmp(zeroes, "off")) {
         return bad(error, "detect-zeroes=%s: not supported yet (only off is)", zeroes);
     }
-    block->aio = aio && !strcmp(aio, "io_uring") ? BLOCK_AIO_URING : BLOCK_AIO_DEFAULT;
+    block->aio = drive_find_aio(node_dict_take(dict, "file.aio"));
     block->discard = discard && (!strcmp(discard, "unmap") || !strcmp(discard, "on"));
     for (unsigned i = 0; i < G_N_ELEMENTS(switches); i++) {
         bool on = false;

@@ -7,6 +7,7 @@
 
 #include <string.h>
 #include "hw/core/device.h"
+#include "hw/usb/usb.h"
 #include "util/keyval.h"
 #include "util/suggest.h"
 
@@ -69,7 +70,43 @@ static HwBus *find_bus(const char *option, const HwDeviceClass *dc, const char *
     return bus;
 }
 
-bool device_add(const char *option, const char *text, GError **error)
+static void find_id(HwDevice *dev, void *opaque)
+{
+    HwDevice **found = ((void **)opaque)[1];
+
+    if (dev->bus && !g_strcmp0(dev->id, ((void **)opaque)[0])) {
+        *found = dev;
+    }
+}
+
+/* The device in a bus that is called @id, or NULL. */
+static HwDevice *device_by_id(const char *id)
+{
+    HwDevice *dev = NULL;
+    void *search[] = { (void *)id, &dev };
+
+    hw_devices_foreach(find_id, search);
+    return dev;
+}
+
+/* What a machine can get while it runs. */
+static bool can_plug(const char *option, const HwDeviceClass *dc, const char *id, GError **error)
+{
+    if (strcmp(dc->bus_type, HW_USB_BUS_TYPE) != 0) {
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "%s: %s cannot be added to a running machine: only USB devices can", option,
+                    dc->model);
+        return false;
+    }
+    if (id && device_by_id(id)) {
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "%s: %s: there is a device with the id '%s'", option, dc->model, id);
+        return false;
+    }
+    return true;
+}
+
+static bool add(const char *option, const char *text, bool running, GError **error)
 {
     g_autoptr(KeyVals) kv = keyvals_parse(text, "driver");
     const char *model = keyvals_get(kv, "driver");
@@ -88,6 +125,9 @@ bool device_add(const char *option, const char *text, GError **error)
                     "%s: %s is part of machines and cannot be added", option, model);
         return false;
     }
+    if (running && !can_plug(option, dc, keyvals_get(kv, "id"), error)) {
+        return false;
+    }
     dev = hw_device_new(type, keyvals_get(kv, "id"));
     object = G_OBJECT(dev);
     bus = find_bus(option, dc, keyvals_get(kv, "bus"), error);
@@ -95,12 +135,43 @@ bool device_add(const char *option, const char *text, GError **error)
         return false;
     }
     dev->bus = bus;
-    if (!set_properties(dev, kv, error) || !hw_device_realize(dev, error) ||
-        !bus->plug(bus, dev, error)) {
+    if (!set_properties(dev, kv, error) || !hw_device_realize(dev, error)) {
+        g_prefix_error(error, "%s: ", option);
+        return false;
+    }
+    if (running) {
+        hw_device_reset(dev);
+    }
+    if (!bus->plug(bus, dev, error)) {
         g_prefix_error(error, "%s: ", option);
         return false;
     }
     g_ptr_array_add(bus->children, g_steal_pointer(&object));
+    return true;
+}
+
+bool device_add(const char *option, const char *text, GError **error)
+{
+    return add(option, text, false, error);
+}
+
+bool device_plug(const char *text, GError **error)
+{
+    return add("device_add", text, true, error);
+}
+
+bool device_unplug(const char *id, GError **error)
+{
+    HwDevice *dev = device_by_id(id);
+
+    if (!dev || strcmp(dev->bus->type, HW_USB_BUS_TYPE) != 0) {
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "device_del: %s%s%s",
+                    dev ? HW_DEVICE_GET_CLASS(dev)->model : "no device has the id '",
+                    dev ? " cannot be taken out of a running machine: only USB devices can" : id,
+                    dev ? "" : "'");
+        return false;
+    }
+    hw_usb_unplug(HW_USB_DEVICE(dev));
     return true;
 }
 
@@ -123,15 +194,17 @@ static void list_models(GString *out)
     }
 }
 
-static void list_properties(const HwDeviceClass *dc, GString *out)
+static void list_own_properties(const HwDeviceClass *dc, GString *out)
 {
     static const char *const types[] = {
-        [HW_PROP_BOOL] = "on|off", [HW_PROP_U8] = "number",          [HW_PROP_U16] = "number",
-        [HW_PROP_U32] = "number",  [HW_PROP_U64] = "number",         [HW_PROP_SIZE] = "size",
-        [HW_PROP_STRING] = "text", [HW_PROP_CHARDEV] = "chardev id", [HW_PROP_DRIVE] = "drive id",
+        [HW_PROP_BOOL] = "on|off",    [HW_PROP_U8] = "number",
+        [HW_PROP_U16] = "number",     [HW_PROP_U32] = "number",
+        [HW_PROP_U64] = "number",     [HW_PROP_SIZE] = "size",
+        [HW_PROP_STRING] = "text",    [HW_PROP_CHARDEV] = "chardev id",
+        [HW_PROP_DRIVE] = "drive id", [HW_PROP_NETDEV] = "netdev id",
+        [HW_PROP_MAC] = "address",
     };
 
-    g_string_append_printf(out, "%s properties:\n", dc->model);
     for (const HwProp *p = dc->props; p && p->name; p++) {
         g_autofree char *def =
             p->type == HW_PROP_BOOL   ? g_strdup_printf(" (default: %s)", p->def ? "on" : "off")
@@ -141,6 +214,15 @@ static void list_properties(const HwDeviceClass *dc, GString *out)
         g_string_append_printf(out, "  %s=<%s>%*s- %s%s\n", p->name, types[p->type],
                                (int)MAX(1, 26 - (int)(strlen(p->name) + strlen(types[p->type]))),
                                "", p->desc, def);
+    }
+}
+
+static void list_properties(const HwDeviceClass *dc, GString *out)
+{
+    g_string_append_printf(out, "%s properties:\n", dc->model);
+    list_own_properties(dc, out);
+    if (dc->inner_type) {
+        list_own_properties(device_class(dc->inner_type), out);
     }
     g_string_append(out, "  id=<text>, bus=<bus name> - of every device\n");
 }

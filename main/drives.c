@@ -137,7 +137,7 @@ static bool use_drive(DriveParser *p, DriveInterface interface, unsigned index, 
     return true;
 }
 
-static BlockAio find_aio(const char *name)
+BlockAio drive_find_aio(const char *name)
 {
     return !g_strcmp0(name, "threads")    ? BLOCK_AIO_THREADS
            : !g_strcmp0(name, "io_uring") ? BLOCK_AIO_URING
@@ -281,7 +281,7 @@ static bool open_drive(DriveParser *p, const char *text, bool snapshot, GError *
     block.format = keyvals_get(kv, "format");
     set_cache(&block, keyvals_get(kv, "cache"));
     block.discard = is_one_of(keyvals_get(kv, "discard"), "unmap", "on");
-    block.aio = find_aio(keyvals_get(kv, "aio"));
+    block.aio = drive_find_aio(keyvals_get(kv, "aio"));
     block.readonly = !g_strcmp0(keyvals_get(kv, "media"), "cdrom");
     if (!set_limits(&block, kv, error) ||
         !set_error_action(kv, "rerror", &block.on_read_error, error) ||

@@ -19,6 +19,8 @@ typedef struct Options {
     char *gdb, *pidfile, *display, *escape;
     GPtrArray *drives, *blockdevs, *devices, *chardevs; /* of char *, in the order given */
     GPtrArray *serials, *monitors, *mons, *data_dirs;
+    GPtrArray *netdevs, *nics, *nets, *objects;
+    GPtrArray *fsdevs, *virtfses;
     bool nographic, stopped, snapshot, no_reboot, no_defaults, daemonize, one_insn, perfmap;
     bool help, version;
 } Options;

@@ -53,14 +53,19 @@ static const int always[] = {
     SCMP_SYS(recvmmsg), SCMP_SYS(shutdown), SCMP_SYS(getsockopt), SCMP_SYS(setsockopt),
     SCMP_SYS(getsockname), SCMP_SYS(getpeername)
 };
-static const int of_files[] = { SCMP_SYS(open),       SCMP_SYS(openat),     SCMP_SYS(stat),
-                                SCMP_SYS(lstat),      SCMP_SYS(access),     SCMP_SYS(faccessat),
-                                SCMP_SYS(readlink),   SCMP_SYS(readlinkat), SCMP_SYS(faccessat2),
-                                SCMP_SYS(getdents64), SCMP_SYS(mkdir),      SCMP_SYS(mkdirat),
-                                SCMP_SYS(rename),     SCMP_SYS(renameat),   SCMP_SYS(renameat2),
-                                SCMP_SYS(rmdir),      SCMP_SYS(statfs),     SCMP_SYS(getcwd),
-                                SCMP_SYS(fchmod) };
-static const int of_unlink[] = { SCMP_SYS(unlink), SCMP_SYS(unlinkat) };
+static const int of_files[] = { SCMP_SYS(stat),      SCMP_SYS(lstat),    SCMP_SYS(access),
+                                SCMP_SYS(faccessat), SCMP_SYS(readlink), SCMP_SYS(faccessat2),
+                                SCMP_SYS(mkdir),     SCMP_SYS(rename),   SCMP_SYS(renameat2),
+                                SCMP_SYS(rmdir),     SCMP_SYS(statfs),   SCMP_SYS(getcwd) };
+static const int of_unlink[] = { SCMP_SYS(unlink) };
+static const int of_unlinkat[] = { SCMP_SYS(unlinkat) };
+static const int of_files_and_folders[] = { SCMP_SYS(readlinkat), SCMP_SYS(getdents64),
+                                            SCMP_SYS(mkdirat), SCMP_SYS(renameat),
+                                            SCMP_SYS(fchmod) };
+static const int of_folders[] = { SCMP_SYS(openat2),   SCMP_SYS(mknodat),  SCMP_SYS(symlinkat),
+                                  SCMP_SYS(linkat),    SCMP_SYS(chmod),    SCMP_SYS(fchownat),
+                                  SCMP_SYS(utimensat), SCMP_SYS(truncate), SCMP_SYS(getxattr),
+                                  SCMP_SYS(listxattr), SCMP_SYS(setxattr), SCMP_SYS(removexattr) };
 static const int of_sockets[] = { SCMP_SYS(socket), SCMP_SYS(bind),    SCMP_SYS(listen),
                                   SCMP_SYS(accept), SCMP_SYS(accept4), SCMP_SYS(connect) };
 static const int of_uring[] = { SCMP_SYS(io_uring_enter), SCMP_SYS(io_uring_register) };
@@ -93,6 +98,34 @@ static bool add_stat(scmp_filter_ctx filter, int call, unsigned flags_at, bool s
                             of_name) == 0;
 }
 
+/* open() and openat(): with @reads for nothing but reading. */
+static bool add_open(scmp_filter_ctx filter, bool files, bool reads)
+{
+    static const scmp_datum_t changes[] = { O_WRONLY, O_RDWR, O_CREAT, O_TRUNC };
+    const int calls[] = { SCMP_SYS(open), SCMP_SYS(openat) };
+    const uint32_t no = SCMP_ACT_ERRNO(EACCES);
+
+    if (files || !reads) {
+        return add(filter, files ? SCMP_ACT_ALLOW : no, calls, G_N_ELEMENTS(calls));
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(calls); i++) {
+        scmp_datum_t all = 0;
+
+        for (unsigned j = 0; j < G_N_ELEMENTS(changes); j++) {
+            all |= changes[j];
+            if (seccomp_rule_add(filter, no, calls[i], 1,
+                                 SCMP_CMP(i + 1, SCMP_CMP_MASKED_EQ, changes[j], changes[j])) < 0) {
+                return false;
+            }
+        }
+        if (seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 1,
+                             SCMP_CMP(i + 1, SCMP_CMP_MASKED_EQ, all, 0)) < 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Calls of which the arguments matter. */
 static bool add_limited(scmp_filter_ctx filter, bool stat_files)
 {
@@ -123,11 +156,17 @@ static bool add_rules(scmp_filter_ctx filter, const SandboxNeeds *needs)
 
     return add(filter, yes, always, G_N_ELEMENTS(always)) &&
            add(filter, needs->files ? yes : no, of_files, G_N_ELEMENTS(of_files)) &&
+           add(filter, needs->files || needs->folders ? yes : no, of_files_and_folders,
+               G_N_ELEMENTS(of_files_and_folders)) &&
+           (!needs->folders || add(filter, yes, of_folders, G_N_ELEMENTS(of_folders))) &&
            add(filter, needs->files || needs->unlink ? yes : no, of_unlink,
                G_N_ELEMENTS(of_unlink)) &&
+           add(filter, needs->files || needs->unlink || needs->folders ? yes : no, of_unlinkat,
+               G_N_ELEMENTS(of_unlinkat)) &&
            add(filter, needs->sockets ? yes : no, of_sockets, G_N_ELEMENTS(of_sockets)) &&
            add(filter, needs->uring ? yes : no, of_uring, G_N_ELEMENTS(of_uring)) &&
-           add_limited(filter, needs->files) &&
+           add_open(filter, needs->files, needs->reads) &&
+           add_limited(filter, needs->files || needs->reads) &&
            seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1) == 0 &&
            seccomp_attr_set(filter, SCMP_FLTATR_CTL_SSB, 1) == 0 &&
            seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2) == 0;

@@ -14,9 +14,12 @@
 
 typedef struct SandboxNeeds {
     bool files;   /* files are opened, made, renamed and removed: by a monitor's commands */
+    bool reads;   /* files are opened for reading */
     bool unlink;  /* files are removed: the pid file and sockets at the end */
     bool sockets; /* connections are made and taken */
     bool uring;
+    bool
+        folders; /* files and directories of shared folders are reached, made, changed and removed */
 } SandboxNeeds;
 
 /* For all threads of the process, those that it has and those that it gets. */

@@ -57,16 +57,33 @@ void drive_set_clear(DriveSet *set);
 /* Opens all drives of @opts. */
 bool drives_open(const Options *opts, DriveSet *set, GError **error);
 
+/* The engine that aio= names; the default for others and NULL. */
+BlockAio drive_find_aio(const char *name);
+
 /* ---- blockdev.c ---- */
 
 /* Opens the nodes of -blockdev that no other has as a part. */
 bool blockdevs_open(const Options *opts, GError **error);
+
+/* ---- netdevs.c: networks ---- */
+
+/* Makes the networks of @opts; appends the -device texts of the cards that come with some (owned), which are of @model where none is said (NULL: the
+ * machine has no place for one). */
+bool netdevs_open(const Options *opts, const char *model, GPtrArray *devices, GError **error);
+
+/* ---- fsdevs.c: shared folders ---- */
+
+/* Opens the folders of @opts; appends the -device texts of those that -virtfs brings a device for (owned). */
+bool fsdevs_open(const Options *opts, GPtrArray *devices, GError **error);
 
 /* ---- devices.c: -device ---- */
 
 /* Makes the device of a -device text, realizes it and plugs it into its bus. @option: what errors
  * begin with. */
 bool device_add(const char *option, const char *text, GError **error);
+/* The monitor's device_add and device_del, for USB devices. Machine lock held. */
+bool device_plug(const char *text, GError **error);
+bool device_unplug(const char *id, GError **error);
 /* "-device help" and "-device MODEL,help". False: @text asks for no help. An unknown model is an
  * error. */
 bool device_help(const char *text, GString *out, GError **error);

@@ -10,11 +10,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "fsdev/fsdev.h"
 #include "gdbstub/gdbstub.h"
 #include "hw/core/machine.h"
 #include "hw/core/snapshot.h"
 #include "main/sandbox.h"
 #include "monitor/monitor.h"
+#include "net/net.h"
+#include "net/vsock.h"
 #include "softmmu/clock.h"
 #include "softmmu/memory.h"
 #include "softmmu/runstate.h"
@@ -27,6 +30,8 @@ typedef struct System {
     SystemConfig config;
     DriveSet drives;
     GPtrArray *serials, *monitors; /* of Chardev *, borrowed */
+    GPtrArray *cards;              /* -device texts of -nic and -net */
+    GPtrArray *shares;             /* and of -virtfs */
     char *name;                    /* -name */
     HwMachine *machine;
     bool pidfile_written;
@@ -101,6 +106,11 @@ static bool print_listings(System *sys, const char *program, GString *out, GErro
     }
     if (is_help(o->display)) {
         g_string_append(out, "Displays:\n  none\n");
+    }
+    for (unsigned i = 0; i < o->netdevs->len; i++) {
+        if (is_help(g_ptr_array_index(o->netdevs, i))) {
+            net_list(out);
+        }
     }
     for (unsigned i = 0; i < o->chardevs->len; i++) {
         if (is_help(g_ptr_array_index(o->chardevs, i))) {
@@ -181,6 +191,22 @@ static bool set_up_drives(System *sys, GError **error)
     return drives_open(&sys->opts, &sys->drives, error) && blockdevs_open(&sys->opts, error);
 }
 
+static bool set_up_networks(System *sys, GError **error)
+{
+    net_set_lock(machine_lock, machine_unlock);
+    sys->cards = g_ptr_array_new_with_free_func(g_free);
+    return netdevs_open(&sys->opts, HW_MACHINE_GET_CLASS(sys->machine)->default_nic, sys->cards,
+                        error);
+}
+
+static bool set_up_folders(System *sys, GError **error)
+{
+    fsdev_set_lock(machine_lock, machine_unlock);
+    fsdev_set_synchronous(sys->config.cpu.icount);
+    sys->shares = g_ptr_array_new_with_free_func(g_free);
+    return fsdevs_open(&sys->opts, sys->shares, error);
+}
+
 static void fill_machine_config(System *sys)
 {
     HwMachineConfig *mc = &sys->machine->config;
@@ -219,7 +245,7 @@ static bool set_up_machine(System *sys, GError **error)
            hw_machine_init(sys->machine, error);
 }
 
-/* The devices of -device first, then those that come with drives, as in QEMU. */
+/* The devices of -device first, then those that come with drives, networks and folders. */
 static bool add_devices(System *sys, GError **error)
 {
     for (unsigned i = 0; i < sys->opts.devices->len; i++) {
@@ -229,6 +255,16 @@ static bool add_devices(System *sys, GError **error)
     }
     for (unsigned i = 0; i < sys->drives.devices->len; i++) {
         if (!device_add("-drive", g_ptr_array_index(sys->drives.devices, i), error)) {
+            return false;
+        }
+    }
+    for (unsigned i = 0; i < sys->cards->len; i++) {
+        if (!device_add("-nic", g_ptr_array_index(sys->cards, i), error)) {
+            return false;
+        }
+    }
+    for (unsigned i = 0; i < sys->shares->len; i++) {
+        if (!device_add("-virtfs", g_ptr_array_index(sys->shares, i), error)) {
             return false;
         }
     }
@@ -261,6 +297,7 @@ static bool start_gdb(System *sys, GError **error)
 
 static bool start_monitors(System *sys, GError **error)
 {
+    monitor_set_device_handlers(device_plug, device_unplug);
     for (unsigned i = 0; i < sys->monitors->len; i++) {
         if (!monitor_new(g_ptr_array_index(sys->monitors, i), error)) {
             g_prefix_error(error, "-monitor: ");
@@ -287,11 +324,18 @@ static bool start_sandbox(System *sys, GError **error)
 {
     SandboxNeeds needs = {
         .files = sys->monitors->len > 0 || sys->opts.gdb,
-        .unlink = sys->pidfile_written || chardev_has_sockets(),
-        .sockets = chardev_has_sockets(),
+        .unlink = sys->pidfile_written || chardev_has_sockets() || vsock_is_used(),
+        .sockets = chardev_has_sockets() || net_has_sockets() || vsock_is_used(),
+        .reads = net_reads_files(),
         .uring = block_uses_uring(),
+        .folders = fsdev_exists(),
     };
 
+    if (sys->config.sandbox && net_runs_programs()) {
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "-netdev: guestfwd= starts programs: that needs -sandbox off");
+        return false;
+    }
     return !sys->config.sandbox || sandbox_enter(&needs, error);
 }
 
@@ -318,8 +362,9 @@ static bool start(System *sys, const char *program, int argc, char **argv, GErro
         return false;
     }
     signals_install();
-    if (!set_up_log(sys, error) || !write_pidfile(sys, error) || !set_up_chardevs(sys, error) ||
-        !set_up_drives(sys, error) || !set_up_machine(sys, error) || !add_devices(sys, error) ||
+    if (!set_up_log(sys, error) || !set_up_chardevs(sys, error) || !set_up_drives(sys, error) ||
+        !set_up_networks(sys, error) || !set_up_folders(sys, error) ||
+        !set_up_machine(sys, error) || !add_devices(sys, error) ||
         !hw_machine_boot(sys->machine, &sys->done, error)) {
         return false;
     }
@@ -331,7 +376,12 @@ static bool start(System *sys, const char *program, int argc, char **argv, GErro
         g_prefix_error(error, "-loadvm: ");
         return false;
     }
-    return start_gdb(sys, error) && start_monitors(sys, error) && start_sandbox(sys, error);
+    net_start();
+    if (!start_gdb(sys, error) || !start_monitors(sys, error)) {
+        return false;
+    }
+    signals_loop_begins(); /* whoever finds the pid file may send one, after which that file is gone */
+    return write_pidfile(sys, error) && start_sandbox(sys, error);
 }
 
 static int run(System *sys)
@@ -339,7 +389,6 @@ static int run(System *sys)
     int status;
 
     daemon_ready();
-    signals_loop_begins();
     if (!sys->opts.stopped) {
         vm_start();
     }
@@ -352,6 +401,9 @@ static int run(System *sys)
 static void clean_up(System *sys)
 {
     monitor_cleanup();
+    hw_snapshot_stop();
+    vsock_cleanup();
+    net_cleanup();
     machine_lock();
     block_close_all();
     machine_unlock();

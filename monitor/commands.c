@@ -7,10 +7,14 @@
 
 #include <string.h>
 #include "chardev/chardev.h"
+#include "hw/core/balloon.h"
 #include "hw/core/snapshot.h"
+#include "monitor/monitor.h"
+#include "softmmu/memory.h"
 #include "softmmu/runstate.h"
 #include "util/keyval.h"
 #include "util/log.h"
+#include "util/size.h"
 #include "util/suggest.h"
 
 const MonitorCommand *monitor_find_command(const MonitorCommand *table, const char *name)
@@ -105,6 +109,10 @@ static void cmd_stop(MonitorCall *call)
 static void cmd_cont(MonitorCall *call)
 {
     vm_start();
+    if (!vm_is_running()) {
+        g_string_append(call->out, "cont: the machine's memory could not be loaded; loadvm another "
+                                   "snapshot or quit\n");
+    }
 }
 
 static void cmd_system_reset(MonitorCall *call)
@@ -180,6 +188,23 @@ static void cmd_savevm(MonitorCall *call)
     with_machine_stopped(call, "savevm", hw_snapshot_save);
 }
 
+/* MiB, if there is no unit, as in QEMU. */
+static void cmd_balloon(MonitorCall *call)
+{
+    g_autoptr(GError) error = NULL;
+    uint64_t bytes;
+
+    if (!size_parse(call->args, 'M', "balloon", &bytes, &error)) {
+        g_string_append_printf(call->out, "%s\n", error->message);
+        return;
+    }
+    machine_lock();
+    if (!hw_balloon_set(bytes)) {
+        g_string_append(call->out, "balloon: the machine has none (-device virtio-balloon-pci)\n");
+    }
+    machine_unlock();
+}
+
 static void cmd_loadvm(MonitorCall *call)
 {
     with_machine_stopped(call, "loadvm", hw_snapshot_load);
@@ -188,6 +213,37 @@ static void cmd_loadvm(MonitorCall *call)
 static void cmd_delvm(MonitorCall *call)
 {
     with_machine_stopped(call, "delvm", hw_snapshot_delete);
+}
+
+static bool (*device_add)(const char *text, GError **error);
+static bool (*device_del)(const char *id, GError **error);
+
+void monitor_set_device_handlers(bool (*add)(const char *text, GError **error),
+                                 bool (*del)(const char *id, GError **error))
+{
+    device_add = add;
+    device_del = del;
+}
+
+static void change_devices(MonitorCall *call, bool (*f)(const char *text, GError **error))
+{
+    g_autoptr(GError) error = NULL;
+
+    machine_lock();
+    if (f && !f(call->args, &error)) {
+        g_string_append_printf(call->out, "%s\n", error->message);
+    }
+    machine_unlock();
+}
+
+static void cmd_device_add(MonitorCall *call)
+{
+    change_devices(call, device_add);
+}
+
+static void cmd_device_del(MonitorCall *call)
+{
+    change_devices(call, device_del);
 }
 
 const MonitorCommand monitor_commands[] = {
@@ -199,16 +255,34 @@ const MonitorCommand monitor_commands[] = {
     { "cont", "c", "", "let the machine go on", cmd_cont },
     { "system_reset", NULL, "", "reset the machine", cmd_system_reset },
     { "system_powerdown", NULL, "", "press the power button", cmd_system_powerdown },
+    { "balloon", NULL, "SIZE", "ask the guest to use only so much memory (MiB)", cmd_balloon },
     { "cpu", NULL, "N", "the CPU that registers and x refer to", cmd_cpu },
     { "x", NULL, "/FMT ADDR",
       "dump virtual memory; FMT: count, format (d u o x c s i), size (b h w g)", cmd_x },
     { "xp", NULL, "/FMT ADDR", "dump physical memory", cmd_xp },
     { "print", "p", "/FMT EXPR", "the value of an expression; registers as $NAME",
       monitor_print_value },
+    { "sendkey", NULL, "KEYS [MS]", "press these keys (ctrl-alt-f1), for 100 or MS milliseconds",
+      monitor_sendkey },
+    { "mouse_move", NULL, "X Y [WHEEL]",
+      "move the pointer: by so much, or to there if it is absolute (0 to 32767)",
+      monitor_mouse_move },
+    { "mouse_button", NULL, "MASK", "buttons that are down: 1 left, 2 right, 4 middle",
+      monitor_mouse_button },
+    { "mouse_set", NULL, "N", "the pointer (of info mice) that is moved", monitor_mouse_set },
+    { "device_add", NULL, "MODEL[,PROP=VALUE...]", "plug a USB device in; as -device",
+      cmd_device_add },
+    { "device_del", NULL, "ID", "pull a USB device out", cmd_device_del },
     { "savevm", NULL, "TAG", "keep the machine's state and its disks' contents under this name",
       cmd_savevm },
     { "loadvm", NULL, "TAG", "go back to what savevm kept", cmd_loadvm },
     { "delvm", NULL, "TAG", "forget it", cmd_delvm },
+    { "set_link", NULL, "NAME on|off", "plug a network's or card's cable in or out",
+      monitor_set_link },
+    { "hostfwd_add", NULL, "[NETDEV] [tcp|udp]:[HOSTADDR]:PORT-[GUESTADDR]:PORT",
+      "forward a port of the host to the guest", monitor_hostfwd_add },
+    { "hostfwd_remove", NULL, "[NETDEV] [tcp|udp]:[HOSTADDR]:PORT", "forward it no more",
+      monitor_hostfwd_remove },
     { "log", NULL, "ITEM[,...]", "log these items (none: stop); without items: list them",
       cmd_log },
     {}

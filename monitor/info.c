@@ -7,10 +7,14 @@
 #include <string.h>
 #include "block/block.h"
 #include "chardev/chardev.h"
+#include "hw/core/balloon.h"
 #include "hw/core/device.h"
 #include "hw/core/snapshot.h"
+#include "hw/pci/pci.h"
+#include "hw/usb/usb.h"
 #include "softmmu/memory.h"
 #include "softmmu/runstate.h"
+#include "ui/input.h"
 
 static void dump_cpu(Cpu *cpu, bool title, GString *out)
 {
@@ -74,6 +78,28 @@ static void info_mtree(MonitorCall *call)
     machine_unlock();
 }
 
+static void info_balloon(MonitorCall *call)
+{
+    uint64_t bytes;
+    bool there;
+
+    machine_lock();
+    there = hw_balloon_get(&bytes);
+    machine_unlock();
+    if (there) {
+        g_string_append_printf(call->out, "balloon: actual=%" G_GUINT64_FORMAT "\n", bytes >> 20);
+    } else {
+        g_string_append(call->out, "The machine has no balloon.\n");
+    }
+}
+
+static void info_pci(MonitorCall *call)
+{
+    machine_lock();
+    hw_pci_print(call->out);
+    machine_unlock();
+}
+
 static void info_qtree(MonitorCall *call)
 {
     machine_lock();
@@ -126,17 +152,37 @@ static void info_snapshots(MonitorCall *call)
     hw_snapshot_list(call->out);
 }
 
+static void info_mice(MonitorCall *call)
+{
+    machine_lock();
+    input_print_pointers(call->out);
+    machine_unlock();
+}
+
+static void info_usb(MonitorCall *call)
+{
+    machine_lock();
+    hw_usb_print(call->out);
+    machine_unlock();
+}
+
 const MonitorCommand monitor_info_commands[] = {
     { "block", NULL, "", "disk and flash images", info_block },
     { "chardev", NULL, "", "character back ends", info_chardev },
+    { "network", NULL, "", "network cards and back ends", monitor_info_network },
+    { "usernet", NULL, "", "connections of user networks", monitor_info_usernet },
     { "cpus", NULL, "", "CPUs and where they are", info_cpus },
     { "jit", NULL, "", "the translator and its code cache", info_jit },
+    { "mice", NULL, "", "pointers, and which of them is moved", info_mice },
     { "mtree", NULL, "[-f]", "the memory map as a tree; -f: flat", info_mtree },
+    { "balloon", NULL, "", "memory that the balloon leaves the guest, MiB", info_balloon },
+    { "pci", NULL, "", "PCI devices, where they are on their buses and in memory", info_pci },
     { "qtree", NULL, "", "devices, their properties and where they are", info_qtree },
     { "registers", NULL, "[-a]", "registers of the current CPU; -a: of all", info_registers },
     { "snapshots", NULL, "", "what savevm kept", info_snapshots },
     { "status", NULL, "", "whether the machine runs", info_status },
     { "tlb", NULL, "", "cached translations of the current CPU", info_tlb },
+    { "usb", NULL, "", "USB devices and where they are plugged in", info_usb },
     { "version", NULL, "", "the emulator's version", info_version },
     {}
 };

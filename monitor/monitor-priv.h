@@ -45,8 +45,21 @@ bool monitor_eval(const char *text, Cpu *cpu, uint64_t *value, const char **end,
 /* Value of a register of @cpu by name ("pc", "a0"). */
 bool monitor_register(Cpu *cpu, const char *name, size_t len, uint64_t *value);
 
+/* input.c: keys and the pointer. */
+void monitor_sendkey(MonitorCall *call);
+void monitor_mouse_move(MonitorCall *call);
+void monitor_mouse_button(MonitorCall *call);
+void monitor_mouse_set(MonitorCall *call);
+
 /* memory.c: "x" (virtual) and "xp" (physical). */
 void monitor_dump_memory(MonitorCall *call, bool physical);
 void monitor_print_value(MonitorCall *call);
+
+/* net.c: "info network", "info usernet", "set_link", "hostfwd_add", "hostfwd_remove". */
+void monitor_info_network(MonitorCall *call);
+void monitor_info_usernet(MonitorCall *call);
+void monitor_set_link(MonitorCall *call);
+void monitor_hostfwd_add(MonitorCall *call);
+void monitor_hostfwd_remove(MonitorCall *call);
 
 #endif

@@ -17,6 +17,10 @@ typedef struct Monitor Monitor;
 bool monitor_new(Chardev *chr, GError **error);
 void monitor_cleanup(void);
 
+/* What device_add and device_del do, the machine lock held. */
+void monitor_set_device_handlers(bool (*add)(const char *text, GError **error),
+                                 bool (*del)(const char *id, GError **error));
+
 /* Runs one command line for another front end (gdb's "monitor"); the output, with plain newlines,
  * is appended to @out. @cpu_index is the CPU that register and memory commands look at. */
 void monitor_run(const char *line, unsigned *cpu_index, GString *out);

@@ -195,26 +195,30 @@ static Next structured_reply(NbdSession *s, uint32_t option, const Data *d)
 
 /* ---- Metadata contexts ---- */
 
-typedef struct Contexts {
-    bool allocation, depth;
-} Contexts;
-
 static bool is_text(const char *text, uint32_t n, const char *other)
 {
     return n == strlen(other) && !memcmp(text, other, n);
 }
 
-/* False: the query has no namespace. */
-static bool match(const NbdSession *s, const char *query, uint32_t n, bool wildcards, Contexts *c)
+/* With @wildcards "base:", "qemu:" and "qemu:dirty-bitmap:" are all that begins so. */
+static bool is_asked_for(const char *query, uint32_t n, const char *name, bool wildcards)
 {
-    if (!memchr(query, ':', n)) {
-        return false;
+    bool all = is_text(query, n, "base:") || is_text(query, n, "qemu:") ||
+               is_text(query, n, NBD_CONTEXT_BITMAP);
+
+    return is_text(query, n, name) || (wildcards && all && !strncmp(query, name, n));
+}
+
+/* Adds what is asked for to *@found. False: the query has no namespace. */
+static bool match(const NbdSession *s, const char *query, uint32_t n, bool wildcards,
+                  uint64_t *found)
+{
+    for (unsigned i = 0; i < MAX_CONTEXTS; i++) {
+        const char *name = image_context(s->image, i);
+
+        *found |= name && is_asked_for(query, n, name, wildcards) ? 1ull << i : 0;
     }
-    c->allocation |=
-        is_text(query, n, NBD_CONTEXT_ALLOCATION) || (wildcards && is_text(query, n, "base:"));
-    c->depth |= s->image->with_depth &&
-                (is_text(query, n, NBD_CONTEXT_DEPTH) || (wildcards && is_text(query, n, "qemu:")));
-    return true;
+    return memchr(query, ':', n) != NULL;
 }
 
 static bool send_context(NbdSession *s, uint32_t option, uint32_t id, const char *name)
@@ -231,10 +235,10 @@ static Next meta_context(NbdSession *s, uint32_t option, Data d)
     bool set = option == NBD_OPT_SET_META_CONTEXT;
     const char *name, *query;
     uint32_t n, queries, len;
-    Contexts found = { 0 };
+    uint64_t found = 0;
 
     if (set) {
-        s->allocation = s->depth = false;
+        s->contexts = 0;
     }
     if (!s->structured) {
         return refuse(s, option, NBD_ERR_INVALID, "structured replies must be agreed on before");
@@ -246,7 +250,8 @@ static Next meta_context(NbdSession *s, uint32_t option, Data d)
         return refuse_name(s, option, name, n);
     }
     if (!queries && !set) {
-        found = (Contexts){ true, s->image->with_depth };
+        match(s, "base:", 5, true, &found);
+        match(s, "qemu:", 5, true, &found);
     }
     for (; queries; queries--) {
         if (!take_text(&d, &query, &len) || !match(s, query, len, !set, &found)) {
@@ -256,14 +261,13 @@ static Next meta_context(NbdSession *s, uint32_t option, Data d)
     if (d.left) {
         return refuse_data(s, option);
     }
-    if ((found.allocation &&
-         !send_context(s, option, CONTEXT_ALLOCATION, NBD_CONTEXT_ALLOCATION)) ||
-        (found.depth && !send_context(s, option, CONTEXT_DEPTH, NBD_CONTEXT_DEPTH))) {
-        return NEXT_END;
+    for (unsigned i = 0; i < MAX_CONTEXTS; i++) {
+        if ((found >> i & 1) && !send_context(s, option, i, image_context(s->image, i))) {
+            return NEXT_END;
+        }
     }
     if (set) {
-        s->allocation = found.allocation;
-        s->depth = found.depth;
+        s->contexts = found;
     }
     return acknowledge(s, option);
 }

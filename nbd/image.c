@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "block/bitmap.h"
 #include "block/options.h"
 #include "nbd/nbd-priv.h"
 #include "util/bytes.h"
@@ -108,6 +109,61 @@ static void warn_probed(const char *file)
                file);
 }
 
+static void bitmap_free(gpointer bitmap)
+{
+    NbdBitmap *b = bitmap;
+
+    g_free(b->context);
+    g_free(b);
+}
+
+/* The first image of the chain that has bitmap @name; NULL: it was said. */
+static BlockNode *find_bitmap(const NbdImage *image, const char *name)
+{
+    g_autoptr(GPtrArray) list = NULL;
+
+    for (BlockNode *node = image->node; node; node = node->backing) {
+        list = node->driver->bitmaps ? node->driver->bitmaps->list(node) : g_ptr_array_new();
+        for (guint i = 0; i < list->len; i++) {
+            const NodeBitmap *b = g_ptr_array_index(list, i);
+
+            if (strcmp(b->name, name)) {
+                continue;
+            }
+            if (b->inconsistent || node->length < image->node->length) {
+                nbd_complain("Bitmap '%s' is inconsistent and cannot be used", name);
+                return NULL;
+            }
+            return node;
+        }
+        g_clear_pointer(&list, g_ptr_array_unref);
+    }
+    nbd_complain("Bitmap '%s' is not found", name);
+    return NULL;
+}
+
+/* -B */
+static bool find_bitmaps(NbdImage *image, const GPtrArray *names)
+{
+    image->bitmaps = g_ptr_array_new_with_free_func(bitmap_free);
+    for (guint i = 0; names && i < names->len; i++) {
+        const char *name = g_ptr_array_index(names, i);
+        BlockNode *node = find_bitmap(image, name);
+        NbdBitmap *b;
+
+        if (!node) {
+            g_ptr_array_unref(image->bitmaps);
+            return false;
+        }
+        b = g_new0(NbdBitmap, 1);
+        b->name = name;
+        b->node = node;
+        b->context = g_strconcat(NBD_CONTEXT_BITMAP, name, NULL);
+        g_ptr_array_add(image->bitmaps, b);
+    }
+    return true;
+}
+
 bool image_open(NbdImage *image, const NbdImageOptions *options)
 {
     g_autoptr(GError) error = NULL;
@@ -135,6 +191,10 @@ bool image_open(NbdImage *image, const NbdImageOptions *options)
         return false;
     }
     image->length = image->node->length - image->offset;
+    if (!find_bitmaps(image, options->bitmaps)) {
+        node_close(image->node);
+        return false;
+    }
     if (image->node->probed && !strcmp(image->node->driver->name, "raw") && !image->readonly) {
         warn_probed(options->file);
     }
@@ -146,6 +206,8 @@ int image_close(NbdImage *image)
     g_autofree char *name = g_strdup(image->node->name);
     int err = image_flush(image);
     int below = node_close(image->node);
+
+    g_ptr_array_unref(image->bitmaps);
 
     err = err ? err : below;
     return err ? nbd_complain("Could not write '%s' back: %s", name, g_strerror(-err)) : 0;
@@ -268,5 +330,31 @@ int image_status(NbdImage *image, uint64_t offset, uint64_t bytes, NbdExtent *ex
             return 0;
         }
         extent->bytes = MIN(extent->bytes, node->length - offset);
+    }
+}
+
+int image_dirty(NbdImage *image, const NbdBitmap *bitmap, uint64_t offset, uint64_t bytes,
+                NbdExtent *extent)
+{
+    bool dirty = false;
+    int err = bitmap->node->driver->bitmaps->status(
+        bitmap->node, bitmap->name, image->offset + offset, bytes, &dirty, &extent->bytes);
+
+    extent->state = dirty ? NBD_STATE_DIRTY : 0;
+    return err;
+}
+
+const char *image_context(const NbdImage *image, unsigned context)
+{
+    switch (context) {
+    case CONTEXT_ALLOCATION:
+        return NBD_CONTEXT_ALLOCATION;
+    case CONTEXT_DEPTH:
+        return image->with_depth ? NBD_CONTEXT_DEPTH : NULL;
+    default:
+        context -= CONTEXT_BITMAPS;
+        return context < image->bitmaps->len
+                   ? ((NbdBitmap *)g_ptr_array_index(image->bitmaps, context))->context
+                   : NULL;
     }
 }

@@ -12,6 +12,7 @@
 #include <gio/gio.h>
 #include "block/nbd-proto.h"
 
+enum { MAX_CONTEXTS = 64 };
 enum { SESSION_WORKERS = 8, SESSION_BUFFER = 2 << 20, MAX_SESSIONS = 256 };
 
 /* ---- Messages (nbd.c) ---- */
@@ -21,6 +22,12 @@ int nbd_complain(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
 /* ---- The image (image.c) ---- */
 
+typedef struct NbdBitmap {
+    const char *name;
+    BlockNode *node; /* the image, or one behind it, that has the bitmap */
+    char *context;
+} NbdBitmap;
+
 typedef enum NbdDetect { DETECT_OFF, DETECT_ZEROES, DETECT_UNMAP } NbdDetect;
 
 typedef struct NbdImage {
@@ -28,13 +35,15 @@ typedef struct NbdImage {
     const char *name, *description; /* of the export; description NULL: none */
     uint64_t offset, length;        /* the part of the image */
     bool readonly, discard, writethrough;
-    bool direct;     /* past the page cache: a write waits for the disk */
-    bool with_depth; /* qemu:allocation-depth is offered */
+    bool direct;        /* past the page cache: a write waits for the disk */
+    bool with_depth;    /* qemu:allocation-depth is offered */
+    GPtrArray *bitmaps; /* NbdBitmap: qemu:dirty-bitmap:NAME is offered */
     NbdDetect detect;
 } NbdImage;
 
 typedef struct NbdImageOptions {
     const char *file, *format, *snapshot_name; /* format, snapshot_name: NULL: none */
+    const GPtrArray *bitmaps;                  /* their names */
     bool direct, unsafe, snapshot, has_opts;   /* has_opts: file is "driver=..." */
     uint64_t offset;
 } NbdImageOptions;
@@ -63,6 +72,11 @@ typedef struct NbdExtent {
 } NbdExtent;
 
 int image_status(NbdImage *image, uint64_t offset, uint64_t bytes, NbdExtent *extent);
+/* The same of a bitmap: its state is NBD_STATE_DIRTY or 0. */
+int image_dirty(NbdImage *image, const NbdBitmap *bitmap, uint64_t offset, uint64_t bytes,
+                NbdExtent *extent);
+/* The name of metadata context @context; NULL: the image has no such. */
+const char *image_context(const NbdImage *image, unsigned context);
 
 /* ---- Sessions ---- */
 
@@ -75,7 +89,8 @@ typedef struct NbdSession {
     GSocket *socket;
     NbdStream *in;  /* of whoever reads, session.c */
     uint16_t flags; /* of the export, as the client was told */
-    bool structured, allocation, depth;
+    bool structured;
+    uint64_t contexts; /* bits: numbers of metadata contexts */
     GMutex sending;
     GMutex lock; /* of what follows */
     GCond turn;
@@ -117,7 +132,8 @@ bool reply_status(NbdReplies *replies, const NbdRequest *req);
 
 /* ---- The server (server.c) ---- */
 
-enum { CONTEXT_ALLOCATION, CONTEXT_DEPTH };
+/* Numbers of metadata contexts; bitmaps follow, MAX_CONTEXTS together. */
+enum { CONTEXT_ALLOCATION, CONTEXT_DEPTH, CONTEXT_BITMAPS };
 
 typedef struct NbdServerOptions {
     const char *socket_path; /* NULL: TCP */

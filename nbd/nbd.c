@@ -22,6 +22,7 @@ typedef struct Options {
     NbdServerOptions server;
     NbdImageOptions image;
     const char *name, *description;
+    GPtrArray *bitmaps; /* names */
     const char *cache, *aio, *discard, *detect;
     bool list, fork, readonly, with_depth, given_port, per_device;
 } Options;
@@ -65,6 +66,8 @@ static int print_help(void)
         "  -D, --description=TEXT     what the export is, for people\n"
         "  -o, --offset=OFFSET        only what is behind OFFSET\n"
         "  -A, --allocation-depth     let clients see which image of a chain has what\n"
+        "  -B, --bitmap=NAME          let clients see what the image's bitmap NAME has; several "
+        "times\n"
         "  -L, --list                 list the exports of a server\n"
         "      --fork                 go to the background when clients can connect\n"
         "      --pid-file=PATH        write the process's number there\n\n"
@@ -197,6 +200,17 @@ static bool set_offset(Options *o, const char *text)
     return true;
 }
 
+/* -B */
+static bool add_bitmap(Options *o, const char *name)
+{
+    if (o->bitmaps->len == MAX_CONTEXTS - CONTEXT_BITMAPS) {
+        nbd_complain("-B: too many bitmaps (at most %d)", MAX_CONTEXTS - CONTEXT_BITMAPS);
+        return false;
+    }
+    g_ptr_array_add(o->bitmaps, (char *)name);
+    return true;
+}
+
 /* ---- Options ---- */
 
 enum {
@@ -261,9 +275,6 @@ static bool refuse_option(int c)
     case 'P':
         nbd_complain("-P: single partitions are not exported; -o exports what is behind an offset");
         break;
-    case 'B':
-        nbd_complain("-B: dirty bitmaps are not supported");
-        break;
     case 'T':
         nbd_complain("-T: there are no trace points");
         break;
@@ -301,6 +312,8 @@ static bool set_image_option(Options *o, int c, const char *value)
         return set_offset(o, value);
     case 'A':
         return o->with_depth = true;
+    case 'B':
+        return add_bitmap(o, value);
     case 'x':
         return set_text(&o->name, value, "export name");
     case 'D':
@@ -519,7 +532,8 @@ static int serve(Options *o)
 
 int nbd_main(const char *name, int argc, char **argv)
 {
-    Options o = { .server = { .port = NBD_DEFAULT_PORT, .shared = 1 } };
+    g_autoptr(GPtrArray) bitmaps = g_ptr_array_new();
+    Options o = { .server = { .port = NBD_DEFAULT_PORT, .shared = 1 }, .bitmaps = bitmaps };
     g_autofree char **words = g_new0(char *, argc + 2);
     int status;
 
@@ -535,5 +549,6 @@ int nbd_main(const char *name, int argc, char **argv)
         return 1;
     }
     o.image.file = words[optind];
+    o.image.bitmaps = bitmaps;
     return o.list ? list_exports(&o.server) : serve(&o);
 }

@@ -162,7 +162,11 @@ static int collect(NbdImage *image, const NbdRequest *req, unsigned context, GBy
     add_number(data, context);
     while (at < end) {
         NbdExtent extent;
-        int err = image_status(image, at, end - at, &extent);
+        int err =
+            context < CONTEXT_BITMAPS
+                ? image_status(image, at, end - at, &extent)
+                : image_dirty(image, g_ptr_array_index(image->bitmaps, context - CONTEXT_BITMAPS),
+                              at, end - at, &extent);
         uint32_t now = context == CONTEXT_DEPTH ? extent.depth : extent.state;
 
         if (err) {
@@ -189,9 +193,8 @@ bool reply_status(NbdReplies *r, const NbdRequest *req)
 {
     const NbdSession *s = r->session;
 
-    for (unsigned context = CONTEXT_ALLOCATION; context <= CONTEXT_DEPTH; context++) {
-        bool wanted = context == CONTEXT_DEPTH ? s->depth : s->allocation;
-        bool last = context == CONTEXT_DEPTH || !s->depth;
+    for (unsigned context = 0; context < MAX_CONTEXTS; context++) {
+        bool wanted = s->contexts >> context & 1, last = s->contexts >> context == 1;
         g_autoptr(GByteArray) data = g_byte_array_new();
         uint8_t head[NBD_CHUNK_BYTES];
         int err;

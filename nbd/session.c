@@ -308,7 +308,7 @@ static int check(const NbdSession *s, const NbdRequest *req)
         return no_end ? -ENOSPC : -EINVAL;
     }
     if (req->type == NBD_CMD_BLOCK_STATUS) {
-        return req->length && (s->allocation || s->depth) ? 0 : -EINVAL;
+        return req->length && s->contexts ? 0 : -EINVAL;
     }
     return req->type == NBD_CMD_READ && req->length > NBD_MAX_PAYLOAD ? -EINVAL : 0;
 }

@@ -76,10 +76,10 @@ static void page_lookup(Cpu *cpu, uint64_t va, MemAccess access, Page *page)
 
 void access_check_map(Cpu *cpu)
 {
-    const FlatView *view = memory_view();
+    uint64_t serial = memory_view()->serial;
 
-    if (cpu->memory_view != view) {
-        cpu->memory_view = view;
+    if (cpu->memory_serial != serial) {
+        cpu->memory_serial = serial;
         cpu_tlb_flush_all(cpu);
     }
 }

@@ -14,6 +14,7 @@
 #include "softmmu/code-cache-priv.h"
 #include "softmmu/exec-priv.h"
 #include "softmmu/memory.h"
+#include "softmmu/runstate.h"
 #include "softmmu/perfmap.h"
 #include "softmmu/tlb-priv.h"
 
@@ -104,6 +105,9 @@ static void memory_map_changed(void)
 {
     for (unsigned i = 0; i < cpus->len; i++) {
         cpu_kick(g_ptr_array_index(cpus, i));
+    }
+    if (memory_views_are_many()) {
+        vm_request_trim();
     }
 }
 
@@ -353,7 +357,26 @@ static gpointer cpu_thread(gpointer data)
     return NULL;
 }
 
-/* -icount: the vCPUs in turn, each with a budget of instructions; the clock jumps to the next timer when none can run. */
+/*
+ * -icount: one vCPU's turn, so many instructions or until it waits. When somebody outside interrupts it, it goes on with what it has left: the
+ * next one's turn must not begin where the host's time says.
+ */
+static void take_turn(Cpu *cpu)
+{
+    int64_t left = ICOUNT_TURN;
+
+    while (left > 0 && can_run(cpu) && !__atomic_load_n(&quit, __ATOMIC_SEQ_CST)) {
+        cpu_exec_begin(cpu);
+        icount_begin(cpu, left);
+        if (!__atomic_load_n(&quit, __ATOMIC_SEQ_CST)) {
+            cpu_exec(cpu);
+        }
+        left -= icount_end(cpu);
+        cpu_exec_end(cpu);
+    }
+}
+
+/* -icount: the vCPUs in turn; the clock jumps to the next timer when none can run. */
 static gpointer icount_thread(gpointer data)
 {
     (void)data;
@@ -364,13 +387,7 @@ static gpointer icount_thread(gpointer data)
             Cpu *cpu = cpu_at(i);
 
             if (can_run(cpu)) {
-                cpu_exec_begin(cpu);
-                icount_begin(cpu);
-                if (!__atomic_load_n(&quit, __ATOMIC_SEQ_CST)) {
-                    cpu_exec(cpu);
-                }
-                icount_end(cpu);
-                cpu_exec_end(cpu);
+                take_turn(cpu);
                 ran = true;
             }
         }

@@ -180,7 +180,7 @@ struct Cpu {
     ContextKey context_keys[CPU_N_CONTEXTS];
     uint8_t context_hint[64]; /* hash of a key -> slot where it was last */
     uint64_t context_clock;   /* stamps for recycling the least recently used */
-    const void *memory_view;  /* the memory map that the TLBs were filled from */
+    uint64_t memory_serial;   /* of the memory map that the TLBs were filled from */
     bool count_insns;         /* retired insns are counted exactly (cpu_count_instructions) */
     bool halted;              /* waits for an interrupt */
     bool single_step;         /* the debugger's: one insn, then a debug stop */

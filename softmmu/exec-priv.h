@@ -45,9 +45,10 @@ bool debug_page_is_watched(uint64_t va);
 
 /* icount.c */
 void icount_init(void);
-/* Gives @cpu instructions to run; accounts what it ran. */
-void icount_begin(Cpu *cpu);
-void icount_end(Cpu *cpu);
+enum { ICOUNT_TURN = 100000 };
+/* Gives @cpu up to @max instructions to run; accounts what it ran, and returns that. */
+void icount_begin(Cpu *cpu, int64_t max);
+int64_t icount_end(Cpu *cpu);
 /* No CPU can run: moves the virtual clock to the next timer. False: there is none. */
 bool icount_warp(void);
 /* A virtual timer was set: the current budget may be too long (called by clock.c). */

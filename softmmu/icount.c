@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * -icount: virtual time as a function of executed instructions. Each vCPU runs for a budget that ends at the next virtual timer (or a quantum);
+ * -icount: virtual time as a function of executed instructions. Each vCPU runs for a budget that ends at the next virtual timer, or with its turn;
  * timers fire between budgets in the vCPU thread. When no vCPU can run, time jumps to the next timer.
  */
 #include "softmmu/clock.h"
 #include "softmmu/code-cache-priv.h"
 #include "softmmu/exec-priv.h"
 #include "softmmu/memory.h"
-
-enum { QUANTUM = 100000 };
 
 static uint64_t total; /* executed by all vCPUs before the current budget; atomic */
 static int64_t warped; /* ns skipped while nothing could run; atomic */
@@ -90,9 +88,9 @@ static void run_timers(void)
     }
 }
 
-void icount_begin(Cpu *cpu)
+void icount_begin(Cpu *cpu, int64_t max)
 {
-    int64_t deadline, n = QUANTUM;
+    int64_t deadline, n = max;
 
     run_timers();
     deadline = clock_next_virtual_deadline();
@@ -100,22 +98,23 @@ void icount_begin(Cpu *cpu)
         int64_t ns = deadline - icount_now();
         int64_t insns = (ns + (1ll << cpu_config.icount_shift) - 1) >> cpu_config.icount_shift;
 
-        n = CLAMP(insns, 1, QUANTUM);
+        n = CLAMP(insns, 1, max);
     }
     budget = n;
     cpu->icount_left = n;
     current = cpu;
 }
 
-void icount_end(Cpu *cpu)
+int64_t icount_end(Cpu *cpu)
 {
-    uint64_t n = (uint64_t)(budget - cpu->icount_left);
+    int64_t n = budget - cpu->icount_left;
 
     current = NULL;
     budget = 0;
     cpu->icount_left = 0;
-    __atomic_store_n(&total, total + n, __ATOMIC_RELAXED);
+    __atomic_store_n(&total, total + (uint64_t)n, __ATOMIC_RELAXED);
     run_timers();
+    return n;
 }
 
 bool icount_warp(void)

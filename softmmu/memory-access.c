@@ -10,6 +10,7 @@
 #include "softmmu/memory-priv.h"
 #include <inttypes.h>
 #include <string.h>
+#include "softmmu/memory-lazy.h"
 #include "util/log.h"
 
 static void (*written_hook)(uint64_t ram_offset, uint64_t len);
@@ -139,6 +140,9 @@ MemTxResult memory_io_write(const FlatRange *range, uint64_t addr, unsigned size
     uint64_t offset = range->offset + (addr - range->start);
     bool locked;
 
+    if (memory_is_lost()) {
+        return MEM_OK;
+    }
     if (mr->kind == MEM_ROM && !mr->ops) {
         log_guest_error("%s: write of %u bytes to read-only memory at offset %#" PRIx64, mr->name,
                         size, offset);
@@ -177,11 +181,15 @@ void *memory_map(uint64_t addr, uint64_t *len, bool write)
 {
     const FlatRange *r = memory_find(memory_view(), addr);
 
+    uint8_t *host;
+
     if (!r || !r->host || (write && r->readonly)) {
         return NULL;
     }
     *len = MIN(*len, r->last - addr + 1);
-    return r->host + (addr - r->start);
+    host = r->host + (addr - r->start);
+    memory_populate((uint64_t)(host - ram_base), *len);
+    return memory_is_lost() ? NULL : host;
 }
 
 /* ---- Copies ---- */
@@ -377,4 +385,18 @@ MemTxResult memory_store(uint64_t addr, unsigned size, uint64_t value)
     }
     value_to_bytes(buf, value, size);
     return memory_write(addr, buf, size);
+}
+
+bool memory_send_message(uint64_t addr, uint32_t data)
+{
+    const FlatRange *r = memory_find(memory_view(), addr);
+
+    if (!r || addr & 3) {
+        return false;
+    }
+    if (r->host) {
+        return memory_store(addr, 4, data) == MEM_OK;
+    }
+    return r->region->ops && r->region->ops->takes_messages &&
+           memory_io_write(r, addr, 4, data) == MEM_OK;
 }

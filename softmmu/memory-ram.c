@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include "softmmu/memory-lazy.h"
 
 /* Of the host; a region that large is aligned to it, and the pool's base too. */
 enum { HUGE_PAGE = 2 << 20 };
@@ -75,10 +76,44 @@ bool memory_pool_next_data(uint64_t from, uint64_t *start, uint64_t *end)
     return *start < *end;
 }
 
+bool memory_pool_write(uint64_t offset, const void *data, uint64_t bytes)
+{
+    while (bytes) {
+        ssize_t n = pwrite(pool_fd, data, bytes, (off_t)offset);
+
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return false;
+        }
+        data = (const uint8_t *)data + n;
+        offset += (uint64_t)n;
+        bytes -= (uint64_t)n;
+    }
+    return true;
+}
+
 void memory_pool_clear(void)
 {
+    g_assert(!memory_pending);
+    memory_set_lost(false);
     if (fallocate(pool_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)ram_size) < 0) {
         memset(ram_base, 0, ram_size);
+    }
+}
+
+void memory_discard(uint8_t *host, uint64_t len)
+{
+    uint64_t start = round_up((uint64_t)(host - ram_base), MEM_PAGE);
+    uint64_t end = ((uint64_t)(host - ram_base) + len) & ~(uint64_t)(MEM_PAGE - 1);
+
+    if (start < end && fallocate(pool_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)start,
+                                 (off_t)(end - start)) < 0) {
+        memset(ram_base + start, 0, end - start);
+    }
+    if (start < end) {
+        memory_written(ram_base + start, end - start);
     }
 }
 

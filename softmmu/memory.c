@@ -7,19 +7,20 @@
  * Among equal priorities the region that was added last wins.
  *
  * Views are interned: a commit that renders a map which existed before publishes that same object.
- * A machine switches between a handful of maps (a flash bank in and out of command mode), so views
- * need no reclamation and readers no protocol.
+ * A machine switches between a handful of maps (a flash bank in and out of command mode), so
+ * readers need no protocol; what a guest without sense makes is freed when no vCPU runs.
  */
 #include "softmmu/memory-priv.h"
 #include <string.h>
 #include "util/log.h"
 
-enum { MAX_DEPTH = 32 };
+enum { MAX_DEPTH = 32, MANY_VIEWS = 64 };
 
 static MemoryRegion system_region;
-static const FlatView empty_view;
+static const FlatView empty_view = { .serial = UINT64_MAX };
 static const FlatView *current_view = &empty_view; /* atomic */
 static GPtrArray *known_views;                     /* of FlatView * */
+static uint64_t last_serial;
 static void (*view_changed)(void);
 
 /* ---- Regions ---- */
@@ -294,7 +295,8 @@ void memory_commit(void)
     if (view == current_view) {
         return;
     }
-    if (!g_ptr_array_find(known_views, view, NULL)) {
+    if (!view->serial) {
+        view->serial = ++last_serial;
         g_ptr_array_add(known_views, view);
     }
     __atomic_store_n(&current_view, view, __ATOMIC_SEQ_CST);
@@ -303,6 +305,23 @@ void memory_commit(void)
     }
     if (view_changed) {
         view_changed();
+    }
+}
+
+bool memory_views_are_many(void)
+{
+    return known_views && known_views->len >= MANY_VIEWS;
+}
+
+void memory_views_trim(void)
+{
+    for (unsigned i = known_views ? known_views->len : 0; i-- > 0;) {
+        FlatView *view = g_ptr_array_index(known_views, i);
+
+        if (view != current_view) {
+            g_ptr_array_remove_index_fast(known_views, i);
+            g_free(view);
+        }
     }
 }
 

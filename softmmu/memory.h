@@ -9,9 +9,10 @@
  * region's ops if it has any (flash), else it is dropped with a guest-error log line.
  *
  * Threads: the tree is changed under the machine lock; memory_commit() publishes the new view and
- * tells the listener (vCPU TLBs are flushed). Views are kept for ever, equal ones once. Device ops
- * run under the machine lock unless the region says lockless. DMA accessors may be used by any
- * thread.
+ * tells the listener (vCPU TLBs are flushed). Equal views are kept once; when there are many, old
+ * ones go while all vCPUs pause (memory_views_trim), so a view is used by vCPUs while they run and
+ * by others under the machine lock only. Device ops run under the machine lock unless the region
+ * says lockless.
  */
 #ifndef SOFTMMU_MEMORY_H
 #define SOFTMMU_MEMORY_H
@@ -37,7 +38,8 @@ typedef struct MemoryRegionOps {
     uint8_t min_valid, max_valid;
     bool allow_unaligned;
     bool big_endian;
-    bool lockless; /* read and write are thread-safe: called without the machine lock */
+    bool lockless;       /* read and write are thread-safe: called without the machine lock */
+    bool takes_messages; /* of interrupts (MSI): devices may write here */
 } MemoryRegionOps;
 
 typedef enum MemoryRegionKind {
@@ -75,9 +77,10 @@ typedef struct FlatRange {
     bool readonly;        /* ROM */
 } FlatRange;
 
-/* @main: index of the largest RAM range, which is looked at first. Equal views are the same
- * object and live for ever, so a view's address stands for its contents. */
+/* @main: index of the largest RAM range, which is looked at first. @serial: never the same for
+ * different contents, never 0; for those who keep what they found in a view. */
 typedef struct FlatView {
+    uint64_t serial;
     unsigned n, main;
     FlatRange ranges[];
 } FlatView;
@@ -121,7 +124,12 @@ MemoryRegion *memory_system(void);
 void memory_commit(void);
 /* Called after each memory_commit that changed the view (the vCPUs flush their TLBs). */
 void memory_set_listener(void (*changed)(void));
-/* The current view. Any thread. */
+/* A guest that moves base address registers about makes views without end: true once there are so many that
+ * memory_views_trim() should be called soon. */
+bool memory_views_are_many(void);
+/* Frees all views but the current one. Machine lock held, all vCPUs paused. */
+void memory_views_trim(void);
+/* The current view. A running vCPU, or machine lock held. */
 const FlatView *memory_view(void);
 /* The range holding @addr, or NULL. */
 const FlatRange *memory_find(const FlatView *view, uint64_t addr);
@@ -143,6 +151,9 @@ MemTxResult memory_write_rom(uint64_t addr, const void *buf, uint64_t len);
 /* One access of 1, 2, 4 or 8 bytes, little-endian value. */
 MemTxResult memory_load(uint64_t addr, unsigned size, uint64_t *value);
 MemTxResult memory_store(uint64_t addr, unsigned size, uint64_t value);
+/* An interrupt message of a device: 4 bytes to RAM, or to a register that takes messages (MemoryRegionOps.takes_messages). False: @addr is neither,
+ * or no multiple of 4; nothing was done. Machine lock held. */
+bool memory_send_message(uint64_t addr, uint32_t data);
 /* Access to one device range found by memory_find: takes the machine lock if the region needs
  * it. */
 MemTxResult memory_io_read(const FlatRange *range, uint64_t addr, unsigned size, uint64_t *value);
@@ -151,8 +162,10 @@ MemTxResult memory_io_write(const FlatRange *range, uint64_t addr, unsigned size
 bool memory_pool_next_data(uint64_t from, uint64_t *start, uint64_t *end);
 /* All of the pool is zero again, and takes no memory. Call memory_written() in the end. */
 void memory_pool_clear(void);
+/* The guest needs the whole pages in [@host, @host + @len) of the pool no more: they take no memory and read as zeroes. */
+void memory_discard(uint8_t *host, uint64_t len);
 /* Host pointer to @len bytes of RAM at @addr for DMA (readable, and writable if @write); *len is
- * cut to what is contiguous; NULL if it is not RAM. After writing through it call
+ * cut to what is contiguous; NULL if it is not RAM. System calls may use it (memory_populate()). After writing through it call
  * memory_written(). */
 void *memory_map(uint64_t addr, uint64_t *len, bool write);
 void memory_written(const void *host, uint64_t len);

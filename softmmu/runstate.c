@@ -13,6 +13,7 @@
 #include "softmmu/clock.h"
 #include "softmmu/cpu.h"
 #include "softmmu/memory.h"
+#include "softmmu/memory-lazy.h"
 #include "util/log.h"
 
 typedef struct ChangeHandler {
@@ -22,7 +23,7 @@ typedef struct ChangeHandler {
 
 /* What was asked for; under the mutex. */
 typedef struct Requests {
-    bool shutdown, reset, debug_stop;
+    bool shutdown, reset, debug_stop, trim;
     const char *stop; /* why, or NULL */
     char *stop_text;
     int status;
@@ -55,7 +56,7 @@ static void tell_change(void)
 
 void vm_start(void)
 {
-    if (!running) {
+    if (!running && !memory_is_lost()) {
         running = true;
         stop_reason = NULL;
         clock_set_running(true);
@@ -121,6 +122,14 @@ void vm_request_reset(void)
     g_mutex_unlock(&lock);
     log_printf(LOG_RESET, "reset requested\n");
     end_turns();
+    g_main_context_wakeup(NULL);
+}
+
+void vm_request_trim(void)
+{
+    g_mutex_lock(&lock);
+    requests.trim = true;
+    g_mutex_unlock(&lock);
     g_main_context_wakeup(NULL);
 }
 
@@ -222,6 +231,15 @@ static void do_reset(void)
 }
 
 /* Told when it is done: who reads it finds the machine stopped. */
+static void do_trim(void)
+{
+    machine_lock();
+    cpu_pause_all();
+    memory_views_trim();
+    cpu_resume_all();
+    machine_unlock();
+}
+
 static void do_stop(const Requests *r)
 {
     vm_stop();
@@ -238,7 +256,7 @@ static Requests take_requests(void)
 
     g_mutex_lock(&lock);
     taken = requests;
-    requests.reset = requests.debug_stop = false;
+    requests.reset = requests.debug_stop = requests.trim = false;
     requests.stop = NULL;
     g_mutex_unlock(&lock);
     return taken;
@@ -255,6 +273,9 @@ int vm_main_loop(void)
         }
         if (r.reset) {
             do_reset();
+        }
+        if (r.trim) {
+            do_trim();
         }
         if (r.stop) {
             do_stop(&r);

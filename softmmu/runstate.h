@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 /* Starts (resumes) and stops (pauses) all vCPUs and CLOCK_VIRTUAL. Main thread. vm_stop returns
- * when every vCPU is out of guest code. */
+ * when every vCPU is out of guest code. vm_start does nothing while RAM is lost (memory_is_lost()). */
 void vm_start(void);
 void vm_stop(void);
 bool vm_is_running(void);
@@ -21,6 +21,8 @@ bool vm_is_running(void);
 void vm_request_shutdown(int status);
 /* Reset of all devices and vCPUs; with -no-reboot it is a shutdown with status 0. */
 void vm_request_reset(void);
+/* Old memory views are to be freed. */
+void vm_request_trim(void);
 /* The power button: devices that can tell the guest do so; false if no device listens. */
 bool vm_request_powerdown(void);
 /* Stop because the machine cannot go on as it is (a disk's host has an error): vm_stop(), @text (taken over) on standard error, and a status that

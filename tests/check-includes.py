@@ -13,7 +13,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 from tap import Tap                                               # noqa: E402
 
-BACK_ENDS = ["block", "net", "chardev", "ui"]
+BACK_ENDS = ["block", "net", "chardev", "fsdev", "ui"]
 
 # Folder -> what it may include besides itself. The longest matching folder counts.
 ALLOWED = {
@@ -25,12 +25,17 @@ ALLOWED = {
     "target/riscv": ["target", "softmmu", "tcg", "util"],
     "hw": ["softmmu", "util", *BACK_ENDS],
     "hw/core": ["softmmu", "util", *BACK_ENDS],
+    "hw/pci": ["hw/core", "softmmu", "util"],
+    "hw/ata": ["hw/core", "hw/pci", "hw/scsi", "softmmu", "block", "util"],
+    "hw/scsi": ["hw/core", "softmmu", "block", "util"],
+    "hw/usb": ["hw/core", "hw/pci", "hw/scsi", "softmmu", "util", *BACK_ENDS],
     "hw/riscv": ["hw", "target", "target/riscv", "softmmu", "util", *BACK_ENDS],
-    "block": ["util"], "block/formats": ["block", "util"], "net": ["util"], "chardev": ["util"], "ui": ["util"],
-    "img": ["block", "util"], "io": ["img", "block", "util"], "io": ["img", "block", "util"], "nbd": ["block", "util"],
-    "monitor": ["softmmu", "hw/core", "util", "chardev", "block"],
+    "block": ["util"], "block/formats": ["block", "util"], "net": ["util"], "chardev": ["util"], "fsdev": ["util"], "ui": ["util"],
+    "img": ["block", "util"], "io": ["img", "block", "util"], "nbd": ["block", "util"],
+    "monitor": ["softmmu", "hw/core", "hw/pci", "hw/usb", "util", "chardev", "block", "net", "ui"],
     "gdbstub": ["softmmu", "hw/core", "util", "chardev"],
 }
+DEVICES = ("hw", "hw/ata", "hw/core", "hw/pci", "hw/scsi", "hw/usb")
 FREE = ("main", "tests", "bench", "tools")
 
 
@@ -48,8 +53,8 @@ def may_include(folder, target):
     if target == folder:
         return True
     if folder == "hw":
-        return target in ("hw", "hw/core") or target in ALLOWED[folder]
-    return target in ALLOWED[folder] or any(a == "hw" and target == "hw/core" for a in ALLOWED[folder])
+        return target in DEVICES or target in ALLOWED[folder]
+    return target in ALLOWED[folder] or any(a == "hw" and target in DEVICES for a in ALLOWED[folder])
 
 
 def problems_of(path, text):

@@ -24,7 +24,24 @@ from guestlib import disks, initramfs, modules, programs, rootfs  # noqa: E402
 from guestlib.debian import Archive, GuestError, say              # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-MODULES = "virtio_mmio virtio_blk virtio_rng virtio_console crc32c_generic ext4".split()
+MODULES = "virtio_mmio virtio_blk crc32c_generic ext4".split()
+# Loaded for the devices that there are: modalias -> what it takes.
+DRIVERS = {
+    "pci:v00001AF4*": "virtio_pci",
+    "pci:v00008086d0000100E*": "e1000",
+    "pci:v00008086d000010D3*": "e1000e",
+    "pci:*bc01sc06i01*": "ahci sd_mod sr_mod isofs",
+    "pci:*bc01sc08i02*": "nvme",
+    "pci:*bc0Csc03i30*": "xhci_pci usb_storage sd_mod sr_mod isofs usbhid hid_generic evdev",
+    "virtio:d00000001v*": "virtio_net",
+    "virtio:d00000003v*": "virtio_console",
+    "virtio:d00000004v*": "virtio_rng",
+    "virtio:d00000005v*": "virtio_balloon",
+    "virtio:d00000008v*": "virtio_scsi sd_mod sr_mod isofs",
+    "virtio:d00000009v*": "9pnet_virtio 9p",
+    "virtio:d00000012v*": "virtio_input evdev",
+    "virtio:d00000013v*": "vmw_vsock_virtio_transport",
+}
 
 # What differs from guest to guest. "files": file in the cache -> (package, path in it).
 ARCHES = {
@@ -62,7 +79,7 @@ SOURCES = {"initramfs.cpio": [initramfs, modules], "demo.img": [initramfs, disks
 
 def recipe(name):
     """Changes when the code that builds the file does."""
-    digest = hashlib.sha256(" ".join(MODULES).encode())
+    digest = hashlib.sha256(repr((MODULES, DRIVERS)).encode())
     for module in SOURCES[name]:
         with open(module.__file__, "rb") as f:
             digest.update(f.read())
@@ -180,7 +197,7 @@ class Guests:
     def build_initramfs(self, out):
         tree = self.archive.unpack(self.kernel_package())
         with open(self.busybox(), "rb") as f:
-            data = initramfs.build(f.read(), tree, MODULES)
+            data = initramfs.build(f.read(), tree, MODULES, DRIVERS)
         with open(out + ".part", "wb") as f:
             f.write(data)
         os.rename(out + ".part", out)

@@ -13,6 +13,20 @@
 
 /* ---- Little-endian ---- */
 
+static inline uint16_t bytes_get_le16(const void *p)
+{
+    uint16_t v;
+
+    memcpy(&v, p, sizeof(v));
+    return GUINT16_FROM_LE(v);
+}
+
+static inline void bytes_put_le16(void *p, uint16_t v)
+{
+    v = GUINT16_TO_LE(v);
+    memcpy(p, &v, sizeof(v));
+}
+
 static inline uint32_t bytes_get_le32(const void *p)
 {
     uint32_t v;

@@ -9,7 +9,7 @@
 
 enum { PAGE = BLOCKMAP_PAGE, MAX_PAGES = 1024, MAX_DIRTY = 512 };
 
-typedef struct Page {
+typedef struct BlockMapCached {
     uint64_t number; /* offset / PAGE */
     uint8_t dirty;   /* a bit for each sector */
     bool writing;
@@ -35,14 +35,17 @@ static int get_page(BlockMap *m, uint64_t offset, bool peek, Page **found)
     if (!m->pages) {
         m->pages = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
     }
-    *found = g_hash_table_lookup(m->pages, &number);
+    *found =
+        m->last && m->last->number == number ? m->last : g_hash_table_lookup(m->pages, &number);
     if (*found) {
+        m->last = *found;
         return 0;
     }
     if (peek) {
         return -EAGAIN;
     }
     if (g_hash_table_size(m->pages) >= MAX_PAGES) {
+        m->last = NULL;
         g_hash_table_foreach_remove(m->pages, is_clean, NULL);
     }
     page = g_new0(Page, 1);
@@ -100,6 +103,7 @@ int blockmap_table_write_through(BlockMap *m, uint64_t offset, const void *value
 void blockmap_table_forget(BlockMap *m)
 {
     g_clear_pointer(&m->pages, g_hash_table_unref);
+    m->last = NULL;
     m->n_dirty = 0;
 }
 

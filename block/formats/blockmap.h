@@ -18,6 +18,7 @@
 
 typedef struct BlockMap BlockMap;
 typedef struct BlockMapBusy BlockMapBusy;
+typedef struct BlockMapCached BlockMapCached;
 
 typedef enum BlockMapKind {
     BM_HOLE, /* what is behind the image */
@@ -63,6 +64,7 @@ struct BlockMap {
     GCond cond;
     BlockMapBusy *busy; /* blocks that are being allocated: who writes there waits */
     GHashTable *pages;
+    BlockMapCached *last; /* of .pages: the one that was asked for last; NULL */
     unsigned n_dirty;
 };
 

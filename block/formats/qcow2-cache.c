@@ -287,26 +287,34 @@ static Piece take_entries(const uint64_t *table, uint64_t offset, uint32_t from,
     return p;
 }
 
-static void take_batch(Qcow2 *s, Batch *b)
+/* @lazily: but for refcounts. A table that has moved is one more reason to write them: what it was in is free then. */
+static void take_batch(Qcow2 *s, Batch *b, bool lazily)
 {
+    bool all = !lazily || s->reftable_moved;
+    uint32_t from = s->reftable_dirty_from, to = s->reftable_dirty_to;
+
     b->blocks = g_array_new(FALSE, FALSE, sizeof(Piece));
     b->l2 = g_array_new(FALSE, FALSE, sizeof(Piece));
     for (GList *l = s->dirty_tables ? s->lru.head : NULL; l; l = l->next) {
-        if (is_dirty(l->data)) {
-            take_table(s, b, l->data);
+        Qcow2Table *t = l->data;
+
+        if (is_dirty(t) && (all || !t->refcounts)) {
+            take_table(s, b, t);
         }
     }
     if (s->reftable_moved) {
-        s->reftable_dirty_from = 0;
-        s->reftable_dirty_to = s->reftable_n;
+        from = 0;
+        to = s->reftable_n;
         qcow2_header_fill(s);
         memcpy(b->where, s->head + QH_REFTABLE_OFFSET, sizeof(b->where));
     }
     b->reftable_moved = s->reftable_moved;
-    b->reftable =
-        take_entries(s->reftable, s->reftable_offset, s->reftable_dirty_from, s->reftable_dirty_to);
+    if (all) {
+        b->reftable = take_entries(s->reftable, s->reftable_offset, from, to);
+        s->reftable_dirty_from = s->reftable_dirty_to = 0;
+    }
     b->l1 = take_entries(s->l1, s->l1_offset, s->l1_dirty_from, s->l1_dirty_to);
-    s->reftable_dirty_from = s->reftable_dirty_to = s->l1_dirty_from = s->l1_dirty_to = 0;
+    s->l1_dirty_from = s->l1_dirty_to = 0;
     s->reftable_moved = false;
     b->freed = s->freed;
     s->freed = g_array_new(FALSE, FALSE, sizeof(Qcow2Run));
@@ -399,7 +407,7 @@ static void finish_batch(Qcow2 *s, Batch *b, int err)
     g_free(b->l1.data);
 }
 
-int qcow2_flush(Qcow2 *s)
+static int flush(Qcow2 *s, bool lazily)
 {
     Batch b = { 0 };
     int err;
@@ -408,7 +416,7 @@ int qcow2_flush(Qcow2 *s)
         g_cond_wait(&s->cond, &s->lock);
     }
     s->flushing = true;
-    take_batch(s, &b);
+    take_batch(s, &b, lazily);
     g_mutex_unlock(&s->lock);
     err = write_batch(s, &b);
     g_mutex_lock(&s->lock);
@@ -417,6 +425,16 @@ int qcow2_flush(Qcow2 *s)
     s->flushing = false;
     g_cond_broadcast(&s->cond);
     return err;
+}
+
+int qcow2_flush(Qcow2 *s)
+{
+    return flush(s, false);
+}
+
+int qcow2_flush_lazily(Qcow2 *s)
+{
+    return flush(s, s->lazy);
 }
 
 int qcow2_flush_all(Qcow2 *s)

@@ -11,25 +11,16 @@
 typedef struct Check {
     Qcow2 *s;
     NodeCheck *c;
-    GString *repairs; /* lines to follow what was found */
-    uint32_t *counts; /* references found, by host cluster */
-    uint64_t n;       /* clusters in the file */
-    uint64_t l2_max;  /* references that an L2 table may have */
+    NodeCheck repairs; /* .report: lines to follow what was found */
+    uint32_t *counts;  /* references found, by host cluster */
+    uint64_t n;        /* clusters in the file */
+    uint8_t *raised;   /* a bit for each: there is one reference, and the refcount said more */
+    uint64_t l2_max;   /* references that an L2 table may have */
     uint64_t used_end;
     bool rebuild;
+    bool agree; /* all refcounts are as counted, and stay so: they need not be looked up any more */
     uint64_t fixable; /* corruptions that a rebuild mends */
 } Check;
-
-static void G_GNUC_PRINTF(2, 3) note(Check *k, const char *format, ...)
-{
-    g_autofree char *text = NULL;
-    va_list args;
-
-    va_start(args, format);
-    text = g_strdup_vprintf(format, args);
-    va_end(args);
-    node_check_note(k->c, "%s\n", text);
-}
 
 /* Counts a reference to each cluster of [@offset, @offset + @bytes); false: not in the file. */
 static bool refer(Check *k, uint64_t offset, uint64_t bytes, const char *what)
@@ -42,14 +33,25 @@ static bool refer(Check *k, uint64_t offset, uint64_t bytes, const char *what)
     last = offset + bytes < offset ? UINT64_MAX : (offset + bytes - 1) >> k->s->cluster_bits;
     if (last >= k->n) {
         k->c->corruptions++;
-        note(k,
-             "ERROR: counting reference for region exceeding the end of the file by one cluster or "
-             "more: offset %#" G_GINT64_MODIFIER "x size %#" G_GINT64_MODIFIER "x",
-             offset, bytes);
+        node_check_note(
+            k->c,
+            "ERROR: counting reference for region exceeding the end of the file by one cluster or "
+            "more: offset %#" G_GINT64_MODIFIER "x size %#" G_GINT64_MODIFIER "x\n",
+            offset, bytes);
         return false;
     }
     for (uint64_t i = first; i <= last; i++) {
-        k->counts[i] += k->counts[i] < UINT32_MAX;
+        if (k->counts[i] == MIN(qcow2_refcount_max(k->s), UINT32_MAX)) {
+            k->c->corruptions++;
+            node_check_note(
+                k->c,
+                "ERROR: overflow cluster offset=%#" G_GINT64_MODIFIER "x\n"
+                "Use menura-img amend to increase the refcount entry width or menura-img convert "
+                "to create a clean copy if the image cannot be opened for writing\n",
+                i << k->s->cluster_bits);
+        } else {
+            k->counts[i]++;
+        }
     }
     k->used_end = MAX(k->used_end, last + 1);
     return true;
@@ -86,7 +88,7 @@ static void count_entry(Check *k, uint64_t entry, uint64_t bitmap, bool active, 
     }
     if (!valid) {
         k->c->corruptions++;
-        note(k, "ERROR invalid L2 entry %#" G_GINT64_MODIFIER "x", entry);
+        node_check_note(k->c, "ERROR invalid L2 entry %#" G_GINT64_MODIFIER "x\n", entry);
         return;
     }
     if (entry & QE_COMPRESSED) {
@@ -118,7 +120,7 @@ static void count_tree(Check *k, const uint64_t *l1, uint32_t n, bool active)
         }
         if (offset % s->cluster_size || (l1[i] & ~(QE_OFFSET | QE_COPIED))) {
             k->c->corruptions++;
-            note(k, "ERROR invalid L1 entry %#" G_GINT64_MODIFIER "x", l1[i]);
+            node_check_note(k->c, "ERROR invalid L1 entry %#" G_GINT64_MODIFIER "x\n", l1[i]);
             continue;
         }
         if (!refer(k, offset, s->cluster_size, "L2 table")) {
@@ -126,12 +128,16 @@ static void count_tree(Check *k, const uint64_t *l1, uint32_t n, bool active)
         }
         if (k->counts[offset >> s->cluster_bits] > k->l2_max) {
             k->c->corruptions++;
-            note(k, "ERROR the L2 table at offset %#" G_GINT64_MODIFIER "x is used twice", offset);
+            node_check_note(k->c,
+                            "ERROR the L2 table at offset %#" G_GINT64_MODIFIER "x is used twice\n",
+                            offset);
             continue;
         }
         if (qcow2_table_get(s, offset, false, &t)) {
             k->c->check_errors++;
-            note(k, "ERROR the L2 table at offset %#" G_GINT64_MODIFIER "x cannot be read", offset);
+            node_check_note(
+                k->c, "ERROR the L2 table at offset %#" G_GINT64_MODIFIER "x cannot be read\n",
+                offset);
             continue;
         }
         for (uint64_t j = 0; j < 1ull << s->l2_bits; j++) {
@@ -221,7 +227,7 @@ static void count_refcounts(Check *k)
     if (!s->reftable_n) {
         k->c->corruptions++;
         k->rebuild = true;
-        note(k, "ERROR there is no refcount table");
+        node_check_note(k->c, "ERROR there is no refcount table\n");
         return;
     }
     refer(k, s->reftable_offset, (uint64_t)s->reftable_n * 8, "refcount table");
@@ -233,11 +239,11 @@ static void count_refcounts(Check *k)
         }
         if (offset % s->cluster_size) {
             k->c->corruptions++;
-            note(k, "ERROR refcount block %u is not aligned", i);
+            node_check_note(k->c, "ERROR refcount block %u is not aligned\n", i);
         } else if (refer(k, offset, s->cluster_size, "refcount block") &&
                    k->counts[offset >> s->cluster_bits] > 1) {
             k->c->corruptions++;
-            note(k, "ERROR refcount block %u is used for something else, too", i);
+            node_check_note(k->c, "ERROR refcount block %u is used for something else, too\n", i);
         }
     }
     k->rebuild = k->c->corruptions > corruptions;
@@ -265,18 +271,23 @@ static void compare(Check *k, uint64_t i, uint64_t wanted)
     uint64_t value;
     bool fix;
 
+    k->agree = false;
+
     if (qcow2_refcount_get(k->s, i, &value)) {
-        c->check_errors++;
+        c->check_errors += !(k->rebuild && c->fix_errors); /* which was said, and ends it */
         return;
     }
     if (value == wanted) {
         return;
     }
-    note(k,
-         "%s cluster %" G_GUINT64_FORMAT " refcount=%" G_GUINT64_FORMAT
-         " reference=%" G_GUINT64_FORMAT,
-         value > wanted ? "Leaked" : "ERROR", i, value, wanted);
+    node_check_note(k->c,
+                    "%s cluster %" G_GUINT64_FORMAT " refcount=%" G_GUINT64_FORMAT
+                    " reference=%" G_GUINT64_FORMAT "\n",
+                    value > wanted ? "Leaked" : "ERROR", i, value, wanted);
     if (value > wanted) {
+        if (wanted == 1) {
+            k->raised[i / 8] |= (uint8_t)(1u << i % 8);
+        }
         c->leaks++;
         fix = c->fix_leaks || c->fix_errors;
     } else {
@@ -284,75 +295,82 @@ static void compare(Check *k, uint64_t i, uint64_t wanted)
         fix = c->fix_errors;
         k->fixable++;
     }
-    if (!fix || k->rebuild || wanted > qcow2_refcount_max(k->s)) {
-        return;
+    if (fix && !value) { /* all the more so if it has no block */
+        k->rebuild = true;
     }
-    if (qcow2_refcount_set(k->s, i, wanted)) {
-        k->rebuild |= value < wanted; /* it has no block */
-    } else {
+    if (fix && !k->rebuild && !qcow2_refcount_set(k->s, i, wanted)) {
         *(value > wanted ? &c->leaks_fixed : &c->corruptions_fixed) += 1;
-        g_string_append_printf(k->repairs,
-                               "Repairing cluster %" G_GUINT64_FORMAT " refcount=%" G_GUINT64_FORMAT
-                               " reference=%" G_GUINT64_FORMAT "\n",
-                               i, value, wanted);
+        node_check_note(&k->repairs,
+                        "Repairing cluster %" G_GUINT64_FORMAT " refcount=%" G_GUINT64_FORMAT
+                        " reference=%" G_GUINT64_FORMAT "\n",
+                        i, value, wanted);
     }
     if (qcow2_make_room(k->s)) {
         c->check_errors++;
     }
 }
 
-/* A table of refcounts may have the same block a million times. */
-enum { MAX_BEHIND = 4096 };
-
-static void compare_all(Check *k)
+static void compare_range(Check *k, uint64_t first, uint64_t end, const uint32_t *wanted)
 {
-    Qcow2 *s = k->s;
-    unsigned blocks = 0;
-
-    for (uint64_t i = 0, end; i < k->n;) {
-        end = MIN(k->n, (i / s->block_entries + 1) * s->block_entries);
-        i = qcow2_refcount_find_other(s, i, end, k->counts + i);
+    for (uint64_t i = first; i < end; i++) {
+        i = qcow2_refcount_find_other(k->s, i, end, wanted ? wanted + (i - first) : NULL);
         if (i < end) {
-            compare(k, i, k->counts[i]);
-            i++;
-        }
-    }
-    for (uint64_t b = k->n / s->block_entries; b < s->reftable_n; b++) { /* behind the end */
-        uint64_t first = MAX(b * s->block_entries, k->n), end = (b + 1) * s->block_entries;
-
-        if (qcow2_refcounts_are_zero(s, first)) {
-            continue;
-        }
-        if (++blocks > MAX_BEHIND) {
-            note(k, "ERROR refcounts of too many clusters behind the end to look at them");
-            k->c->check_errors++;
-            return;
-        }
-        for (uint64_t i = first; i < end; i++) {
-            compare(k, i, 0);
+            compare(k, i, wanted ? wanted[i - first] : 0);
         }
     }
 }
 
-/* A flag that says the same as the refcount? Returns the entry as it should be. @index: in the L1 table; -1: it is an L2 entry. */
+static void compare_all(Check *k)
+{
+    Qcow2 *s = k->s;
+    bool anew = k->rebuild;
+
+    k->agree = true;
+    for (uint64_t i = 0, end; i < k->n; i = end) {
+        end = MIN(k->n, (i / s->block_entries + 1) * s->block_entries);
+        compare_range(k, i, end, k->counts + i);
+    }
+    if (anew) { /* the table may have one block a million times */
+        return;
+    }
+    for (uint64_t b = k->n / s->block_entries; b < s->reftable_n; b++) { /* behind the end */
+        compare_range(k, MAX(b * s->block_entries, k->n), (b + 1) * s->block_entries, NULL);
+    }
+}
+
+static int find_refcount(const Check *k, uint64_t cluster, uint64_t *count)
+{
+    if (!k->agree) {
+        return qcow2_refcount_get(k->s, cluster, count);
+    }
+    *count = k->counts[cluster];
+    return 0;
+}
+
+/* A flag that says the same as the refcount? Where that was too high, either is what a cut leaves of a new snapshot, and no damage. Returns the
+ * entry as it should be. @index: in the L1 table; -1: it is an L2 entry. */
 static uint64_t compare_flag(Check *k, uint64_t entry, int64_t index)
 {
-    uint64_t cluster = (entry & QE_OFFSET) >> k->s->cluster_bits;
-    bool wanted = cluster < k->n && k->counts[cluster] == 1;
+    uint64_t cluster = (entry & QE_OFFSET) >> k->s->cluster_bits, count;
 
-    if (cluster >= k->n || wanted == !!(entry & QE_COPIED)) {
+    if (cluster >= k->n || find_refcount(k, cluster, &count) ||
+        (count == 1) == !!(entry & QE_COPIED)) {
         return entry;
     }
+    if (k->raised[cluster / 8] >> cluster % 8 & 1) {
+        return count == 1 ? entry | QE_COPIED : entry;
+    }
     k->c->corruptions++;
-    k->fixable++;
     if (index >= 0) {
-        note(k,
-             "%s OFLAG_COPIED L2 cluster: l1_index=%" G_GINT64_FORMAT
-             " l1_entry=%" G_GINT64_MODIFIER "x refcount=%u",
-             k->c->fix_errors ? "Repairing" : "ERROR", index, entry, k->counts[cluster]);
+        node_check_note(k->c,
+                        "%s OFLAG_COPIED L2 cluster: l1_index=%" G_GINT64_FORMAT
+                        " l1_entry=%" G_GINT64_MODIFIER "x refcount=%" G_GUINT64_FORMAT "\n",
+                        k->c->fix_errors ? "Repairing" : "ERROR", index, entry, count);
     } else {
-        note(k, "%s OFLAG_COPIED data cluster: l2_entry=%" G_GINT64_MODIFIER "x refcount=%u",
-             k->c->fix_errors ? "Repairing" : "ERROR", entry, k->counts[cluster]);
+        node_check_note(k->c,
+                        "%s OFLAG_COPIED data cluster: l2_entry=%" G_GINT64_MODIFIER
+                        "x refcount=%" G_GUINT64_FORMAT "\n",
+                        k->c->fix_errors ? "Repairing" : "ERROR", entry, count);
     }
     if (!k->c->fix_errors) {
         return entry;
@@ -377,6 +395,9 @@ static void compare_l2_flags(Check *k, uint64_t offset)
             continue;
         }
         wanted = compare_flag(k, entry, -1);
+        if (!k->agree && qcow2_table_get(s, offset, false, &t)) {
+            return; /* the way to the refcount took its place in memory */
+        }
         if (wanted != entry) {
             qcow2_entry_set(s, t, j, wanted, bitmap);
         }
@@ -429,6 +450,23 @@ static int write_blocks(Check *k, uint64_t first, uint64_t blocks, uint64_t end)
     return err;
 }
 
+/* The old table and blocks, to which nothing refers then. */
+static void note_old(Check *k)
+{
+    Qcow2 *s = k->s;
+    uint64_t first = s->reftable_offset >> s->cluster_bits;
+    uint64_t table = q_clusters(s, (uint64_t)s->reftable_n * 8);
+
+    for (uint64_t i = 0; i < table + s->reftable_n; i++) {
+        uint64_t cluster = i < table ? first + i : s->reftable[i - table] >> s->cluster_bits;
+
+        if (cluster && cluster < k->n && !k->counts[cluster]) {
+            node_check_note(
+                k->c, "Repairing cluster %" G_GUINT64_FORMAT " refcount=1 reference=0\n", cluster);
+        }
+    }
+}
+
 /* New blocks and a new table behind the file's end; the counts are those without the old ones. */
 static int rebuild(Check *k)
 {
@@ -477,12 +515,14 @@ static int make_anew(Check *k)
     NodeCheck scratch = { 0 }, *found = k->c;
     int err;
 
+    node_check_note(k->c, "Rebuilding refcount structure\n");
     qcow2_cache_drop(s);
     memset(k->counts, 0, k->n * sizeof(*k->counts));
     k->c = &scratch; /* what was found is in there already */
     count_all(k);
     k->c = found;
     qcow2_cache_drop(s);
+    note_old(k);
     err = rebuild(k);
     if (!err) {
         k->c->corruptions_fixed = k->fixable;
@@ -502,6 +542,8 @@ static int clear_marks(Check *k)
         k->c->corruptions > k->c->corruptions_fixed || k->c->check_errors) {
         return 0;
     }
+    s->modified &= !s->dirty; /* the next write marks it again */
+    s->dirty = s->damaged = false;
     s->incompatible &= ~(uint64_t)(Q_DIRTY | Q_CORRUPT);
     bytes_put_be64(s->head + QH_INCOMPATIBLE, s->incompatible);
     err = qcow2_header_write(s, QH_INCOMPATIBLE, QH_INCOMPATIBLE + 8);
@@ -516,21 +558,24 @@ static int check_locked(Check *k)
 
     k->n = q_clusters(s, s->node->file->length);
     k->counts = g_try_new0(uint32_t, k->n + 1);
-    if (err || !k->counts) {
+    k->raised = g_try_malloc0(k->n / 8 + 1);
+    if (err || !k->counts || !k->raised) {
         return err ? err : -ENOMEM;
     }
     count_all(k);
     count_refcounts(k);
-    k->repairs = g_string_new(NULL);
+    k->repairs.report = g_string_new(NULL);
     compare_all(k);
     if (!k->rebuild) { /* what was found comes first */
-        node_check_note(k->c, "%s", k->repairs->str);
+        node_check_note(k->c, "%s", k->repairs.report->str);
     }
-    g_string_free(k->repairs, TRUE);
-    compare_flags(k);
+    g_string_free(k->repairs.report, TRUE);
     if (k->rebuild && k->c->fix_errors) {
         err = qcow2_flush(s);
         err = err ? err : make_anew(k);
+    }
+    if (!err) {
+        compare_flags(k);
     }
     err = err || !fix ? err : qcow2_flush_all(s);
     return err ? err : clear_marks(k);
@@ -547,9 +592,12 @@ bool qcow2_check(BlockNode *node, NodeCheck *check, GError **error)
     }
     k.l2_max = s->snapshots->len + 1;
     qcow2_alone_begin(s);
+    s->checking = true;
     err = check_locked(&k);
+    s->checking = false;
     qcow2_alone_end(s);
     g_free(k.counts);
+    g_free(k.raised);
     check->total_clusters = q_clusters(s, node->length);
     check->image_end_offset = k.used_end << s->cluster_bits;
     return !err || node_fail_errno(node, error, err, "cannot be checked");

@@ -9,7 +9,7 @@
 #endif
 #include "block/formats/qcow2.h"
 
-enum { TYPE_ZLIB, TYPE_ZSTD, WINDOW_BITS = 12 };
+enum { TYPE_ZLIB, TYPE_ZSTD, WINDOW_BITS = 12, TRIAL_MIN = 4096 };
 
 bool qcow2_compression_known(unsigned type)
 {
@@ -36,7 +36,7 @@ static bool unpack_zlib(const uint8_t *in, size_t in_bytes, uint8_t *out, size_t
     return (result == Z_STREAM_END || result == Z_BUF_ERROR) && z.avail_out == 0;
 }
 
-static size_t pack_zlib(const uint8_t *in, size_t bytes, uint8_t *out, size_t max)
+static size_t deflate_raw(const uint8_t *in, size_t bytes, uint8_t *out, size_t max)
 {
     z_stream z = {
         .next_in = (uint8_t *)in, .avail_in = (uInt)bytes, .next_out = out, .avail_out = (uInt)max
@@ -50,6 +50,32 @@ static size_t pack_zlib(const uint8_t *in, size_t bytes, uint8_t *out, size_t ma
     result = deflate(&z, Z_FINISH);
     deflateEnd(&z);
     return result == Z_STREAM_END ? max - z.avail_out : 0;
+}
+
+/* Are all bytes as frequent as in random data? For that, chi-squared with its 255 degrees of freedom is above 400 once in 10^7 times. */
+static bool looks_random(const uint8_t *in, size_t bytes)
+{
+    uint64_t squares = 0;
+    uint32_t counts[256] = { 0 };
+
+    for (size_t i = 0; i < bytes; i++) {
+        counts[in[i]]++;
+    }
+    for (unsigned i = 0; i < 256; i++) {
+        squares += (uint64_t)counts[i] * counts[i];
+    }
+    return squares * 256 / bytes - bytes < 400;
+}
+
+/* What is compressed or encrypted already takes the longest, for nothing: then a quarter is tried first. */
+static size_t pack_zlib(const uint8_t *in, size_t bytes, uint8_t *out, size_t max)
+{
+    size_t trial = bytes / 4;
+
+    if (trial >= TRIAL_MIN && looks_random(in, bytes) && !deflate_raw(in, trial, out, trial - 1)) {
+        return 0;
+    }
+    return deflate_raw(in, bytes, out, max);
 }
 
 #ifdef HAVE_ZSTD

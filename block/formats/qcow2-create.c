@@ -112,13 +112,15 @@ static bool resize_locked(Qcow2 *s, uint64_t length, NodePrealloc prealloc, GErr
     int err = qcow2_prepare_write(s);
 
     err = err ? err : qcow2_flush_all(s);
+    err = err ? err : qcow2_bitmaps_resize_begin(s);
     err = err ? err : cut(s, length);
     err = err ? err : qcow2_l1_grow(s, length);
     if (!err) {
         set_length(s->node, length);
         err = qcow2_write_size(s);
+        err = err ? err : zero_growth(s, old, s->node->length);
+        err = qcow2_bitmaps_resize_end(s, err);
     }
-    err = err ? err : zero_growth(s, old, s->node->length);
     err = err ? err : qcow2_flush_all(s);
     if (err) {
         return node_fail_errno(s->node, error, err, "cannot be resized");
@@ -128,7 +130,11 @@ static bool resize_locked(Qcow2 *s, uint64_t length, NodePrealloc prealloc, GErr
         return false;
     }
     if (prealloc != NODE_PREALLOC_OFF && s->node->length > old) {
-        if (!qcow2_preallocate(s, old, s->node->length, prealloc, error)) {
+        /* A part of the last cluster may be data, or of what is behind the image: it stays as it is. */
+        uint64_t edge = q_clusters(s, old) << s->cluster_bits;
+        uint64_t from = s->has_backing || s->extended ? edge : old;
+
+        if (!qcow2_preallocate(s, from, s->node->length, prealloc, error)) {
             return false;
         }
         err = qcow2_flush_all(s);
@@ -141,17 +147,11 @@ bool qcow2_truncate(BlockNode *node, uint64_t length, NodePrealloc prealloc, GEr
     Qcow2 *s = node->priv;
     bool ok;
 
-    if (s->snapshots->len && (length < node->length || s->version < 3)) {
-        return node_fail(node, error, "has snapshots, which prevent this change of its size");
-    }
-    if (s->bitmaps_size && (s->autoclear & Q_BITMAPS)) {
-        return node_fail(node, error, "has bitmaps, which prevent a change of its size");
-    }
-    if (s->has_backing && prealloc != NODE_PREALLOC_OFF) {
-        return node_fail(node, error, "has a backing file, which excludes preallocation");
+    if (s->snapshots->len && s->version < 3) {
+        return node_fail(node, error, "Can't resize a v2 image which has snapshots");
     }
     qcow2_alone_begin(s);
-    ok = resize_locked(s, length, prealloc, error);
+    ok = qcow2_bitmaps_can_resize(s, length, error) && resize_locked(s, length, prealloc, error);
     qcow2_alone_end(s);
     return ok;
 }
@@ -161,6 +161,7 @@ bool qcow2_truncate(BlockNode *node, uint64_t length, NodePrealloc prealloc, GEr
 bool qcow2_set_backing(BlockNode *node, const char *file, const char *format, GError **error)
 {
     Qcow2 *s = node->priv;
+    g_autofree uint8_t *old = NULL;
     int err;
     bool ok;
 
@@ -173,12 +174,8 @@ bool qcow2_set_backing(BlockNode *node, const char *file, const char *format, GE
     err = qcow2_prepare_write(s);
     err = err ? err : qcow2_flush_all(s);
     ok = !err || node_fail_errno(node, error, err, "cannot be written");
-    ok = ok && qcow2_header_layout(s, file, format, error);
-    if (ok) {
-        err = qcow2_header_write(s, 0, (uint32_t)s->cluster_size);
-        err = err ? err : node_flush(node->file);
-        ok = !err || node_fail_errno(node, error, err, "its header cannot be written");
-    }
+    old = g_memdup2(s->head, s->cluster_size);
+    ok = ok && qcow2_header_change(s, old, file, format, error);
     if (ok) {
         g_free(node->backing_name);
         g_free(node->backing_format);

@@ -41,13 +41,29 @@ void qcow2_header_fill(Qcow2 *s)
     }
 }
 
-int qcow2_prepare_write(Qcow2 *s)
+int qcow2_set_incompatible(Qcow2 *s, uint64_t features)
 {
-    uint64_t kept = s->external ? Q_RAW_DATA : 0;
+    uint64_t before = s->incompatible;
     int err;
 
-    if (s->modified) {
-        return 0;
+    s->incompatible = features;
+    bytes_put_be64(s->head + QH_INCOMPATIBLE, features);
+    err = qcow2_header_write(s, QH_INCOMPATIBLE, QH_INCOMPATIBLE + 8);
+    err = err ? err : node_flush(s->node->file);
+    if (err) {
+        s->incompatible = before;
+        bytes_put_be64(s->head + QH_INCOMPATIBLE, before);
+    }
+    return err;
+}
+
+int qcow2_prepare_write(Qcow2 *s)
+{
+    uint64_t kept = (s->external ? Q_RAW_DATA : 0) | (s->bitmaps_broken ? 0 : Q_BITMAPS);
+    int err;
+
+    if (s->modified || s->damaged) {
+        return s->damaged ? -EIO : 0;
     }
     if (s->autoclear & ~kept) {
         s->autoclear &= kept;
@@ -58,8 +74,26 @@ int qcow2_prepare_write(Qcow2 *s)
             return err;
         }
     }
+    if (s->lazy && !(s->incompatible & Q_DIRTY)) {
+        err = qcow2_set_incompatible(s, s->incompatible | Q_DIRTY);
+        if (err) {
+            return err;
+        }
+        s->dirty = true;
+    }
     s->modified = true;
     return 0;
+}
+
+int qcow2_mark_clean(Qcow2 *s)
+{
+    int err = s->dirty ? qcow2_set_incompatible(s, s->incompatible & ~(uint64_t)Q_DIRTY) : 0;
+
+    if (!err) {
+        s->modified &= !s->dirty; /* the next write marks it again */
+        s->dirty = false;
+    }
+    return err;
 }
 
 /* ---- Reading ---- */
@@ -394,4 +428,143 @@ bool qcow2_header_layout(Qcow2 *s, const char *backing, const char *format, GErr
     bytes_put_be64(s->head + QH_BACKING_OFFSET, name ? s->header_length + out->len : 0);
     bytes_put_be32(s->head + QH_BACKING_SIZE, (uint32_t)name);
     return true;
+}
+
+/* ---- The extension of bitmaps ---- */
+
+enum { BITMAPS_BODY = 24, BITMAPS_BYTES = 8 + BITMAPS_BODY, HEADER_SECTOR = 512 };
+
+/* Where the extension @type begins in the header; 0: there is none. *@end: where the list ends. */
+static uint32_t find_extension(const Qcow2 *s, uint32_t type, uint32_t *end)
+{
+    uint64_t at = s->header_length, limit = extensions_end(s), found = 0;
+
+    while (at + 8 <= limit && bytes_get_be32(s->head + at)) {
+        found = bytes_get_be32(s->head + at) == type ? at : found;
+        at += 8 + ((uint64_t)bytes_get_be32(s->head + at + 4) + 7) / 8 * 8; /* was checked */
+    }
+    *end = (uint32_t)MIN(at, limit);
+    return (uint32_t)found;
+}
+
+static int write_for_sure(Qcow2 *s, uint32_t from, uint32_t to)
+{
+    int err = qcow2_header_write(s, from, to);
+
+    return err ? err : node_flush(s->node->file);
+}
+
+static int say_bitmaps(Qcow2 *s, bool valid)
+{
+    s->autoclear = valid ? s->autoclear | Q_BITMAPS : s->autoclear & ~(uint64_t)Q_BITMAPS;
+    bytes_put_be64(s->head + QH_AUTOCLEAR, s->autoclear);
+    return write_for_sure(s, QH_AUTOCLEAR, QH_AUTOCLEAR + 8);
+}
+
+/* In a header of one sector, which is written at once, the names of features may have to go. */
+static int drop_features(Qcow2 *s)
+{
+    uint32_t end, at = find_extension(s, EXT_FEATURES, &end), bytes;
+
+    if (!at || s->cluster_size > HEADER_SECTOR) {
+        return -ENOSPC;
+    }
+    bytes = 8 + (bytes_get_be32(s->head + at + 4) + 7) / 8 * 8;
+    memmove(s->head + at, s->head + at + bytes, end - at - bytes);
+    memset(s->head + end - bytes, 0, bytes);
+    return write_for_sure(s, 0, HEADER_SECTOR);
+}
+
+/* Moves the backing file's name away from what is needed up to @end. */
+static int move_name(Qcow2 *s, uint32_t end)
+{
+    uint32_t from = (uint32_t)bytes_get_be64(s->head + QH_BACKING_OFFSET);
+    uint32_t bytes = bytes_get_be32(s->head + QH_BACKING_SIZE);
+    uint32_t to = MAX(end, (from + bytes + 7) / 8 * 8);
+    int err;
+
+    if (!from || from >= end) {
+        return 0;
+    }
+    if (to > s->cluster_size || bytes > s->cluster_size - to) {
+        return -ENOSPC;
+    }
+    memcpy(s->head + to, s->head + from, bytes);
+    err = write_for_sure(s, to, to + bytes);
+    bytes_put_be64(s->head + QH_BACKING_OFFSET, to);
+    return err ? err : write_for_sure(s, QH_BACKING_OFFSET, QH_BACKING_OFFSET + 8);
+}
+
+/* At the end of the list, whose end mark is overwritten last. */
+static int add_bitmaps(Qcow2 *s, const uint8_t *body)
+{
+    uint32_t at;
+    int err;
+
+    find_extension(s, EXT_BITMAPS, &at);
+    if (at + BITMAPS_BYTES + 8 > s->cluster_size) {
+        err = drop_features(s);
+        if (err) {
+            return err;
+        }
+        find_extension(s, EXT_BITMAPS, &at);
+    }
+    if (at + 8 > extensions_end(s)) {
+        return -ENOSPC;
+    }
+    err = move_name(s, at + BITMAPS_BYTES + 8);
+    if (err) {
+        return err;
+    }
+    memcpy(s->head + at + 8, body, BITMAPS_BODY);
+    memset(s->head + at + BITMAPS_BYTES, 0, 8);
+    err = write_for_sure(s, at + 8, at + BITMAPS_BYTES + 8);
+    bytes_put_be32(s->head + at, EXT_BITMAPS);
+    bytes_put_be32(s->head + at + 4, BITMAPS_BODY);
+    return err ? err : write_for_sure(s, at, at + 8);
+}
+
+static int remove_bitmaps(Qcow2 *s)
+{
+    uint32_t end, at = find_extension(s, EXT_BITMAPS, &end), after = at + BITMAPS_BYTES;
+    int err = s->autoclear & Q_BITMAPS ? say_bitmaps(s, false) : 0;
+
+    if (err || !at) {
+        return err;
+    }
+    if (after >= end) { /* the last one: the list ends here */
+        memset(s->head + at, 0, 8);
+        return write_for_sure(s, at, at + 8);
+    }
+    bytes_put_be32(s->head + at, EXT_FEATURES); /* not kept */
+    if (!qcow2_header_layout(s, s->node->backing_name, s->node->backing_format, NULL)) {
+        return -ENOSPC;
+    }
+    return write_for_sure(s, 0, (uint32_t)s->cluster_size);
+}
+
+int qcow2_header_set_bitmaps(Qcow2 *s, uint32_t n, uint64_t bytes, uint64_t offset)
+{
+    uint8_t body[BITMAPS_BODY] = { 0 };
+    uint32_t end, at = find_extension(s, EXT_BITMAPS, &end);
+    int err = 0;
+
+    if (!n) {
+        return remove_bitmaps(s);
+    }
+    bytes_put_be32(body, n);
+    bytes_put_be64(body + 8, bytes);
+    bytes_put_be64(body + 16, offset);
+    if (!at) {
+        err = add_bitmaps(s, body);
+    } else if (bytes_get_be32(s->head + at + 4) != BITMAPS_BODY) {
+        return -EINVAL;
+    } else {
+        bool torn = (at + 8) / HEADER_SECTOR != (at + BITMAPS_BYTES - 1) / HEADER_SECTOR;
+
+        err = torn && (s->autoclear & Q_BITMAPS) ? say_bitmaps(s, false) : 0;
+        memcpy(s->head + at + 8, body, BITMAPS_BODY);
+        err = err ? err : write_for_sure(s, at + 8, at + BITMAPS_BYTES);
+    }
+    return err || (s->autoclear & Q_BITMAPS) ? err : say_bitmaps(s, true);
 }

@@ -8,13 +8,19 @@
 
 int qcow2_l2_get(Qcow2 *s, uint64_t index, Qcow2Table **t)
 {
-    uint64_t entry = index < s->l1_size ? s->l1[index] : 0;
+    uint64_t offset = index < s->l1_size ? s->l1[index] & QE_OFFSET : 0;
 
     *t = NULL;
-    if (!(entry & QE_OFFSET)) {
+    if (!offset) {
         return 0;
     }
-    return qcow2_table_get(s, entry & QE_OFFSET, false, t);
+    if (offset % s->cluster_size) {
+        return qcow2_corrupt(s,
+                             "L2 table offset %#" G_GINT64_MODIFIER
+                             "x unaligned (L1 index: %#" G_GINT64_MODIFIER "x)",
+                             offset, index);
+    }
+    return qcow2_table_get(s, offset, false, t);
 }
 
 void qcow2_entry_get(const Qcow2 *s, const Qcow2Table *t, uint64_t i, uint64_t *entry,
@@ -108,7 +114,7 @@ int qcow2_lookup(Qcow2 *s, uint64_t offset, uint64_t bytes, Qcow2Extent *x)
     if (!err && !t) {
         *x = (Qcow2Extent){ .kind = QK_UNALLOCATED, .bytes = bytes };
     } else if (!err) {
-        err = lookup_in(s, t, offset, bytes, x);
+        err = lookup_in(s, t, offset, bytes, x) ? qcow2_corrupt_entry(s, offset) : 0;
     }
     return err;
 }
@@ -285,7 +291,8 @@ static bool direct_locked(Qcow2 *s, uint64_t offset, uint64_t bytes, bool write,
         return false;
     }
     return x->kind == QK_DATA && x->bytes == bytes && x->host <= NODE_MAX_LENGTH - bytes &&
-           (!write || (x->copied && s->modified && (s->l1[index] & QE_COPIED)));
+           (!write || (x->copied && s->modified && (s->l1[index] & QE_COPIED) &&
+                       qcow2_bitmaps_marked(s, offset, bytes)));
 }
 
 bool qcow2_direct(BlockNode *node, uint64_t offset, uint64_t bytes, bool write, int *fd,

@@ -85,14 +85,13 @@ static int block_of(Qcow2 *s, uint64_t cluster, Qcow2Table **t)
     if (index >= s->reftable_n || !s->reftable[index]) {
         return 0;
     }
+    if (s->reftable[index] % s->cluster_size) {
+        return qcow2_corrupt(s,
+                             "Refblock offset %#" G_GINT64_MODIFIER
+                             "x unaligned (reftable index: %#" G_GINT64_MODIFIER "x)",
+                             s->reftable[index], index);
+    }
     return qcow2_table_get(s, s->reftable[index], true, t);
-}
-
-bool qcow2_refcounts_are_zero(Qcow2 *s, uint64_t cluster)
-{
-    Qcow2Table *t;
-
-    return block_of(s, cluster, &t) == 0 && (!t || bytes_are_zero(t->data, s->cluster_size));
 }
 
 int qcow2_refcount_get(Qcow2 *s, uint64_t cluster, uint64_t *value)
@@ -111,10 +110,14 @@ uint64_t qcow2_refcount_find_other(Qcow2 *s, uint64_t from, uint64_t to, const u
     if (block_of(s, from, &t)) {
         return from;
     }
+    if (!wanted && from % s->block_entries == 0 &&
+        (!t || bytes_are_zero(t->data, s->cluster_size))) {
+        return to;
+    }
     for (uint64_t i = from; i < to; i++) {
         uint64_t value = t ? qcow2_block_get(s, t->data, i % s->block_entries) : 0;
 
-        if (value != wanted[i - from]) {
+        if (value != (wanted ? wanted[i - from] : 0)) {
             return i;
         }
     }
@@ -190,12 +193,26 @@ static bool overlaps(uint64_t offset, uint64_t len, uint64_t with, uint64_t with
     return offset < with + with_len && with < offset + len;
 }
 
-bool qcow2_is_metadata(Qcow2 *s, uint64_t offset)
+const char *qcow2_metadata_at(Qcow2 *s, uint64_t offset)
 {
-    return !offset || overlaps(offset, s->cluster_size, s->l1_offset, (uint64_t)s->l1_size * 8) ||
-           overlaps(offset, s->cluster_size, s->reftable_offset, (uint64_t)s->reftable_n * 8) ||
-           overlaps(offset, s->cluster_size, s->snapshots_offset, s->snapshots_bytes) ||
-           g_hash_table_contains(s->tables, &offset);
+    const Qcow2Table *t = g_hash_table_lookup(s->tables, &offset);
+
+    if (!offset) {
+        return "qcow2_header";
+    }
+    if (overlaps(offset, s->cluster_size, s->l1_offset, (uint64_t)s->l1_size * 8)) {
+        return "active L1 table";
+    }
+    if (overlaps(offset, s->cluster_size, s->reftable_offset, (uint64_t)s->reftable_n * 8)) {
+        return "refcount table";
+    }
+    if (overlaps(offset, s->cluster_size, s->snapshots_offset, s->snapshots_bytes)) {
+        return "snapshot table";
+    }
+    if (overlaps(offset, s->cluster_size, s->bitmaps_offset, s->bitmaps_size)) {
+        return "bitmap directory";
+    }
+    return !t ? NULL : t->refcounts ? "refcount block" : "active L2 table";
 }
 
 /* ---- New refcount blocks ---- */
@@ -206,8 +223,8 @@ static int make_block(Qcow2 *s, uint64_t cluster)
     uint64_t index = cluster / s->block_entries;
     uint64_t offset = cluster << s->cluster_bits;
 
-    if (qcow2_is_metadata(s, offset)) {
-        return -EIO;
+    if (qcow2_metadata_at(s, offset)) {
+        return qcow2_corrupt_overlap(s, offset, "refcount block");
     }
     set_in(s, qcow2_table_new(s, offset, true), cluster, 1);
     s->reftable[index] = offset;
@@ -269,8 +286,8 @@ static int extend(Qcow2 *s, uint64_t count)
         return -EFBIG;
     }
     for (uint64_t i = 0; i < table + blocks; i++) {
-        if (qcow2_is_metadata(s, (at + i) << s->cluster_bits)) {
-            return -EIO;
+        if (qcow2_metadata_at(s, (at + i) << s->cluster_bits)) {
+            return qcow2_corrupt_overlap(s, (at + i) << s->cluster_bits, "refcount block");
         }
     }
     if (table) {
@@ -302,13 +319,13 @@ static int need_block(Qcow2 *s, uint64_t cluster)
 
 /* ---- Allocation ---- */
 
-static int claim(Qcow2 *s, uint64_t first, uint64_t n)
+static int claim(Qcow2 *s, uint64_t first, uint64_t n, const char *what)
 {
     int err = 0;
 
     for (uint64_t i = first; i < first + n; i++) {
-        if (qcow2_is_metadata(s, i << s->cluster_bits)) {
-            return -EIO;
+        if (qcow2_metadata_at(s, i << s->cluster_bits)) {
+            return qcow2_corrupt_overlap(s, i << s->cluster_bits, what);
         }
     }
     for (uint64_t i = first; i < first + n && !err; i++) {
@@ -345,17 +362,29 @@ static int find_free(Qcow2 *s, uint64_t want, uint64_t *at, uint64_t *n)
     }
 }
 
-int qcow2_alloc(Qcow2 *s, uint64_t want, uint64_t *offset, uint64_t *got)
+static int alloc(Qcow2 *s, uint64_t want, const char *what, uint64_t *offset, uint64_t *got)
 {
     uint64_t at = s->free_hint;
     int err = find_free(s, want, &at, got);
 
-    err = err ? err : claim(s, at, *got);
+    err = err ? err : claim(s, at, *got, what);
     if (!err) {
         s->free_hint = at + *got;
         *offset = at << s->cluster_bits;
     }
     return err;
+}
+
+int qcow2_alloc(Qcow2 *s, uint64_t want, uint64_t *offset, uint64_t *got)
+{
+    return alloc(s, want, NULL, offset, got);
+}
+
+int qcow2_alloc_for(Qcow2 *s, const char *what, uint64_t *offset)
+{
+    uint64_t got;
+
+    return alloc(s, 1, what, offset, &got);
 }
 
 int qcow2_alloc_exactly(Qcow2 *s, uint64_t n, uint64_t *offset)
@@ -380,12 +409,12 @@ int qcow2_alloc_exactly(Qcow2 *s, uint64_t n, uint64_t *offset)
         run += got;
     }
     *offset = at << s->cluster_bits;
-    return claim(s, at, n);
+    return claim(s, at, n, NULL);
 }
 
 int qcow2_alloc_bytes(Qcow2 *s, uint64_t bytes, uint64_t *offset)
 {
-    uint64_t at = s->compressed_next, used = at & (s->cluster_size - 1), got, count = 0;
+    uint64_t at = s->compressed_next, used = at & (s->cluster_size - 1), count = 0;
     uint64_t cluster = at >> s->cluster_bits;
     int err = 0;
 
@@ -395,7 +424,7 @@ int qcow2_alloc_bytes(Qcow2 *s, uint64_t bytes, uint64_t *offset)
     if (!err && count && count < qcow2_refcount_max(s)) {
         err = qcow2_refcount_set(s, cluster, count + 1);
     } else if (!err) {
-        err = qcow2_alloc(s, 1, &at, &got);
+        err = qcow2_alloc_for(s, "compressed cluster", &at);
     }
     if (!err) {
         *offset = at;

@@ -157,6 +157,11 @@ static int save_table(Qcow2 *s, GPtrArray *list)
     return qcow2_flush_all(s);
 }
 
+int qcow2_snapshots_save(Qcow2 *s)
+{
+    return save_table(s, s->snapshots);
+}
+
 /* ---- Trees ---- */
 
 uint64_t *qcow2_l1_read(Qcow2 *s, uint64_t offset, uint32_t n, int *err)
@@ -254,7 +259,25 @@ static void drop_references(Qcow2 *s, const GArray *runs)
     }
 }
 
-static int update_l2(Qcow2 *s, uint64_t offset)
+/* How many references will be dropped, by cluster. */
+typedef struct Dropped {
+    uint32_t *counts;
+    uint64_t n;
+} Dropped;
+
+/* How many references there are without those. */
+static int count_left(Qcow2 *s, uint64_t offset, const Dropped *dropped, uint64_t *count)
+{
+    uint64_t cluster = offset >> s->cluster_bits;
+    int err = qcow2_refcount_get(s, cluster, count);
+
+    if (!err && cluster < dropped->n) {
+        *count -= MIN(*count, dropped->counts[cluster]);
+    }
+    return err;
+}
+
+static int update_l2(Qcow2 *s, uint64_t offset, const Dropped *dropped)
 {
     Qcow2Table *t;
     int err = 0;
@@ -270,7 +293,7 @@ static int update_l2(Qcow2 *s, uint64_t offset)
         if ((entry & QE_COMPRESSED) || !(entry & QE_OFFSET) || s->external) {
             continue;
         }
-        err = qcow2_refcount_get(s, (entry & QE_OFFSET) >> s->cluster_bits, &count);
+        err = count_left(s, entry & QE_OFFSET, dropped, &count);
         wanted = count == 1 ? entry | QE_COPIED : entry & ~QE_COPIED;
         if (!err && wanted != entry && !(err = qcow2_table_get(s, offset, false, &t))) {
             qcow2_entry_set(s, t, i, wanted, bitmap);
@@ -279,7 +302,8 @@ static int update_l2(Qcow2 *s, uint64_t offset)
     return err;
 }
 
-int qcow2_update_copied(Qcow2 *s)
+/* Sets the COPIED flags of all active tables after the refcounts as they will be. */
+static int update_copied(Qcow2 *s, const Dropped *dropped)
 {
     int err = 0;
 
@@ -290,8 +314,8 @@ int qcow2_update_copied(Qcow2 *s)
             continue;
         }
         err = qcow2_make_room(s);
-        err = err ? err : update_l2(s, offset);
-        err = err ? err : qcow2_refcount_get(s, offset >> s->cluster_bits, &count);
+        err = err ? err : update_l2(s, offset, dropped);
+        err = err ? err : count_left(s, offset, dropped, &count);
         wanted = !err && count == 1 ? offset | QE_COPIED : offset;
         if (!err && wanted != s->l1[i]) {
             s->l1[i] = wanted;
@@ -391,7 +415,7 @@ static int create_locked(Qcow2 *s, Qcow2Snapshot *sn)
     }
     err = qcow2_flush_all(s); /* before the flags go, of which a cut may leave some */
     err = err ? err : write_l1(s, s->l1, s->l1_size, &sn->l1_offset);
-    err = err ? err : qcow2_update_copied(s);
+    err = err ? err : update_copied(s, &(Dropped){ 0 });
     g_ptr_array_add(s->snapshots, sn);
     err = err ? err : save_table(s, s->snapshots);
     if (err) {
@@ -478,12 +502,16 @@ static int apply_locked(Qcow2 *s, const Qcow2Snapshot *sn)
     err = err ? err : add_references(s, runs);
     err = err ? err : write_l1(s, l1, n, &offset);
     err = err ? err : qcow2_flush_all(s);
+    err = err ? err : qcow2_bitmaps_resize_begin(s);
     if (!err && !(err = switch_l1(s, l1, n, offset, sn->s.disk_size))) {
         g_steal_pointer(&l1);
-        err = qcow2_update_copied(s);
+        err = update_copied(s, &(Dropped){ 0 });
         err = err ? err : qcow2_flush_all(s);
+        err = qcow2_bitmaps_resize_end(s, err);
+        err = err ? err : qcow2_bitmaps_mark(s, 0, s->node->length);
     } else if (s->l1 == l1) {
         g_steal_pointer(&l1);
+        err = qcow2_bitmaps_resize_end(s, err);
     }
     return err;
 }
@@ -491,6 +519,7 @@ static int apply_locked(Qcow2 *s, const Qcow2Snapshot *sn)
 bool qcow2_snapshot_apply(BlockNode *node, const char *name, GError **error)
 {
     Qcow2 *s = node->priv;
+    const Qcow2Snapshot *sn;
     int err, i;
 
     if (node->readonly) {
@@ -498,17 +527,39 @@ bool qcow2_snapshot_apply(BlockNode *node, const char *name, GError **error)
     }
     qcow2_alone_begin(s);
     i = find(s, name);
-    err = i < 0 ? -ENOENT : apply_locked(s, g_ptr_array_index(s->snapshots, i));
+    sn = i < 0 ? NULL : g_ptr_array_index(s->snapshots, i);
+    if (sn && !qcow2_bitmaps_can_resize(s, sn->s.disk_size, error)) {
+        qcow2_alone_end(s);
+        return false;
+    }
+    err = sn ? apply_locked(s, sn) : -ENOENT;
     qcow2_alone_end(s);
     return !err || node_fail_errno(node, error, err, "cannot go back to snapshot '%s'", name);
 }
 
+static int count_runs(Qcow2 *s, const GArray *runs, Dropped *dropped)
+{
+    dropped->n = q_clusters(s, s->node->file->length);
+    dropped->counts = g_try_new0(uint32_t, dropped->n + 1);
+    for (guint i = 0; dropped->counts && i < runs->len; i++) {
+        const Qcow2Run *r = &g_array_index(runs, Qcow2Run, i);
+
+        for (uint64_t k = r->first; k < MIN(r->first + r->n, dropped->n); k++) {
+            dropped->counts[k]++;
+        }
+    }
+    return dropped->counts ? 0 : -ENOMEM;
+}
+
+/* After a cut what nothing refers to any more may have a refcount, and COPIED flags are those of what refers to them. */
 static int delete_locked(Qcow2 *s, guint i)
 {
     g_autoptr(GArray) runs = g_array_new(FALSE, FALSE, sizeof(Qcow2Run));
     g_autoptr(GPtrArray) rest = g_ptr_array_new();
     Qcow2Snapshot *sn = g_ptr_array_index(s->snapshots, i);
+    uint64_t l1_offset = sn->l1_offset, l1_bytes = (uint64_t)sn->l1_size * 8;
     g_autofree uint64_t *l1 = NULL;
+    Dropped dropped = { 0 };
     int err = qcow2_prepare_write(s);
 
     for (guint k = 0; k < s->snapshots->len; k++) {
@@ -517,18 +568,23 @@ static int delete_locked(Qcow2 *s, guint i)
         }
     }
     err = err ? err : qcow2_flush_all(s);
-    if (!err && (l1 = qcow2_l1_read(s, sn->l1_offset, sn->l1_size, &err))) {
+    if (!err && (l1 = qcow2_l1_read(s, l1_offset, sn->l1_size, &err))) {
         err = qcow2_tree_collect(s, l1, sn->l1_size, runs);
+        err = err ? err : count_runs(s, runs, &dropped);
     }
     err = err ? err : save_table(s, rest);
     if (err) {
+        g_free(dropped.counts);
         return err;
     }
-    drop_references(s, runs);
-    qcow2_free(s, sn->l1_offset, q_clusters(s, (uint64_t)sn->l1_size * 8));
     g_ptr_array_remove_index(s->snapshots, i);
-    err = qcow2_flush_all(s);
-    err = err ? err : qcow2_update_copied(s);
+    err = update_copied(s, &dropped);
+    g_free(dropped.counts);
+    err = err ? err : qcow2_flush_all(s);
+    if (!err) {
+        drop_references(s, runs);
+        qcow2_free(s, l1_offset, q_clusters(s, l1_bytes));
+    }
     return err ? err : qcow2_flush_all(s);
 }
 
@@ -584,6 +640,7 @@ static int empty_locked(Qcow2 *s)
     int err = qcow2_prepare_write(s);
 
     err = err ? err : qcow2_flush_all(s);
+    err = err ? err : qcow2_bitmaps_mark(s, 0, s->node->length);
     for (unsigned i = 0; i < G_N_ELEMENTS(steps); i++) {
         node_event(s->node->file, steps[i]);
     }

@@ -27,13 +27,13 @@ void qcow2_entry_set(Qcow2 *s, Qcow2Table *t, uint64_t i, uint64_t entry, uint64
 static int renew_l2(Qcow2 *s, uint64_t index, Qcow2Table *old, Qcow2Table **t)
 {
     g_autofree uint8_t *copy = NULL;
-    uint64_t offset, got;
+    uint64_t offset;
     int err;
 
     if (old) {
         copy = g_memdup2(old->data, s->cluster_size);
     }
-    err = qcow2_alloc(s, 1, &offset, &got);
+    err = qcow2_alloc_for(s, "L2 table", &offset);
     if (err) {
         return err;
     }
@@ -113,6 +113,8 @@ static void busy_end(Qcow2 *s, Qcow2Busy *b)
 
 typedef struct Step {
     uint64_t offset, bytes; /* of the guest's */
+    uint64_t wanted;        /* .bytes before it was planned */
+    bool keep;              /* clusters with data stay out of a step that changes the L2 table */
     uint64_t from, to;      /* the guest range that is written: with what is copied around it */
     uint64_t host;          /* of @from */
     bool mapped;            /* nothing changes in the L2 table */
@@ -150,14 +152,19 @@ static bool may_write(Qcow2 *s, uint64_t host, uint64_t bytes)
 {
     uint64_t end = q_clusters(s, q_file_length(s)) << s->cluster_bits;
 
-    return s->external || (host < end && bytes <= end - host &&
-                           !qcow2_is_metadata(s, host & ~(s->cluster_size - 1)));
+    if (s->external || host >= end || bytes > end - host) {
+        return s->external;
+    }
+    host &= ~(s->cluster_size - 1);
+    return !qcow2_metadata_at(s, host) || qcow2_corrupt_overlap(s, host, NULL) == 0;
 }
 
 /* Own clusters with data in one piece: to be written in place. */
 static bool plan_in_place(Qcow2 *s, Step *p)
 {
     Qcow2Extent x;
+
+    p->wanted = p->bytes;
 
     if (qcow2_lookup(s, p->offset, p->bytes, &x) || x.kind != QK_DATA || !x.copied ||
         !may_write(s, x.host, x.bytes)) {
@@ -201,16 +208,34 @@ static uint64_t copy_edge(const Qcow2 *s, const Qcow2Table *t, uint64_t at, bool
     return end ? (at + unit - 1) / unit * unit : at / unit * unit;
 }
 
-/* A cluster that is this image's own but (partly) not in use: one at a time. */
+/* How many clusters from entry @i on, of @max, are this image's own, and in one piece with the first one. */
+static uint64_t count_own(const Qcow2 *s, const Qcow2Table *t, uint64_t i, uint64_t max)
+{
+    uint64_t n = 0, entry, bitmap, host = 0;
+
+    for (; n < max; n++) {
+        qcow2_entry_get(s, t, i + n, &entry, &bitmap);
+        host = n ? host + s->cluster_size : entry & QE_OFFSET;
+        if (!is_own(s, entry) || !entry_valid(s, entry, bitmap) || (entry & QE_OFFSET) != host) {
+            break;
+        }
+    }
+    return n;
+}
+
+/* Clusters that are this image's own, some of them (partly) not in use. */
 static int plan_own(Qcow2 *s, const Qcow2Table *t, uint64_t entry, Step *p)
 {
-    uint64_t left = s->cluster_size - (p->offset & (s->cluster_size - 1));
+    uint64_t in_cluster = p->offset & (s->cluster_size - 1), i = l2_index(s, p->offset);
+    uint64_t n = MIN(q_clusters(s, in_cluster + p->bytes), (1ull << s->l2_bits) - i), k = 0;
 
-    if (!may_write(s, entry & QE_OFFSET, s->cluster_size)) {
-        return -EIO;
+    for (n = count_own(s, t, i, p->keep ? 1 : n); k < n; k++) {
+        if (!may_write(s, (entry & QE_OFFSET) + (k << s->cluster_bits), s->cluster_size)) {
+            return -EIO;
+        }
     }
-    p->bytes = MIN(p->bytes, left);
-    p->n = 1;
+    p->bytes = MIN(p->bytes, (n << s->cluster_bits) - in_cluster);
+    p->n = n;
     p->from = copy_edge(s, t, p->offset, false, false);
     p->to = copy_edge(s, t, p->offset + p->bytes, true, false);
     p->host = (entry & QE_OFFSET) + (p->from & (s->cluster_size - 1));
@@ -248,6 +273,34 @@ static int plan_new(Qcow2 *s, Qcow2Table *t, Step *p)
     return 0;
 }
 
+static bool has_table(const Qcow2 *s, uint64_t offset)
+{
+    uint64_t i = l1_index(s, offset);
+
+    return i < s->l1_size && (s->l1[i] & QE_OFFSET);
+}
+
+/* Behind what would be written in place the piece goes on with space that is not in use: all of it in one step, then. */
+static bool goes_on(Qcow2 *s, Step *p)
+{
+    uint64_t next = p->offset + p->bytes, entry, bitmap;
+    Qcow2Table *t;
+
+    if (p->keep || p->bytes == p->wanted || s->extended ||
+        l1_index(s, next) != l1_index(s, p->offset) || next % s->cluster_size ||
+        qcow2_l2_get(s, l1_index(s, next), &t) || !t) {
+        return false;
+    }
+    qcow2_entry_get(s, t, l2_index(s, next), &entry, &bitmap);
+    if (!is_own(s, entry) || has_content(s, entry, bitmap) || s->external ||
+        (entry & QE_OFFSET) != p->host + p->bytes) {
+        return false;
+    }
+    p->mapped = false;
+    p->bytes = p->wanted;
+    return true;
+}
+
 /* Chooses what is done for the first of @p->bytes at @p->offset. */
 static int plan(Qcow2 *s, Step *p)
 {
@@ -256,16 +309,21 @@ static int plan(Qcow2 *s, Step *p)
     int err;
 
     err = settle(s, p->offset, p->bytes);
-    if (err || plan_in_place(s, p)) {
+    if (err || (plan_in_place(s, p) && !goes_on(s, p))) {
         return err;
     }
-    err = qcow2_l2_for_write(s, l1_index(s, p->offset), &t);
+    if (s->lazy && !has_table(s, p->offset)) { /* only data is counted late */
+        err = qcow2_l2_for_write(s, l1_index(s, p->offset), &t);
+        err = err ? err : qcow2_flush(s);
+        err = err ? err : settle(s, p->offset, p->bytes);
+    }
+    err = err ? err : qcow2_l2_for_write(s, l1_index(s, p->offset), &t);
     if (err) {
         return err;
     }
     qcow2_entry_get(s, t, l2_index(s, p->offset), &entry, &bitmap);
     if (!entry_valid(s, entry, bitmap)) {
-        return -EIO;
+        return qcow2_corrupt_entry(s, p->offset);
     }
     return is_own(s, entry) ? plan_own(s, t, entry, p) : plan_new(s, t, p);
 }
@@ -432,6 +490,7 @@ int qcow2_write(BlockNode *node, uint64_t offset, uint64_t bytes, IovCursor *c)
 
     qcow2_begin(s, &op);
     err = qcow2_prepare_write(s);
+    err = err ? err : qcow2_bitmaps_mark(s, offset, bytes);
     err = err ? err : write_locked(s, offset, bytes, c);
     qcow2_end(s, op);
     return err;
@@ -579,7 +638,7 @@ static int zero_step(Qcow2 *s, uint64_t offset, uint64_t bytes, bool unmap, Zero
     }
     qcow2_entry_get(s, t, i, &entry, &bitmap);
     if (!entry_valid(s, entry, bitmap)) {
-        return -EIO;
+        return qcow2_corrupt_entry(s, offset);
     }
     if (*done == s->cluster_size) {
         zero_cluster(s, t, i, unmap, mode);
@@ -676,6 +735,7 @@ int qcow2_write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes, bool un
 
     qcow2_begin(s, &op);
     err = qcow2_prepare_write(s);
+    err = err ? err : qcow2_bitmaps_mark(s, offset, bytes);
     err = err ? err : write_zeroes_locked(s, offset, bytes, unmap, ZERO_WRITE);
     qcow2_end(s, op);
     return err;
@@ -712,6 +772,7 @@ int qcow2_discard(BlockNode *node, uint64_t offset, uint64_t bytes)
     }
     qcow2_begin(s, &op);
     err = qcow2_prepare_write(s);
+    err = err ? err : qcow2_bitmaps_mark(s, from, MIN(to, node->length) - from);
     err = err ? err : zero_by_map(s, from, to - from, true, ZERO_DISCARD);
     qcow2_end(s, op);
     if (!err && s->external) {
@@ -785,6 +846,7 @@ int qcow2_write_compressed(BlockNode *node, uint64_t offset, uint64_t bytes, Iov
     n = qcow2_pack(s->compression, plain, s->cluster_size, packed, s->cluster_size - 1);
     qcow2_begin(s, &op);
     err = qcow2_prepare_write(s);
+    err = err ? err : qcow2_bitmaps_mark(s, offset, bytes);
     if (!err && n) {
         err = write_packed(s, offset, packed, n);
         *c = copy;
@@ -823,7 +885,9 @@ bool qcow2_preallocate(Qcow2 *s, uint64_t from, uint64_t to, NodePrealloc preall
 {
     for (uint64_t at = from; at < to;) {
         uint64_t covered = 1ull << (s->l2_bits + s->cluster_bits);
-        Step p = { .offset = at, .bytes = MIN(to - at, covered - (at & (covered - 1))) };
+        Step p = { .offset = at,
+                   .bytes = MIN(to - at, covered - (at & (covered - 1))),
+                   .keep = true };
         int err = plan(s, &p);
 
         if (err) {

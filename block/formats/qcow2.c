@@ -29,6 +29,7 @@ static void free_state(Qcow2 *s)
     g_array_unref(s->synced);
     g_array_unref(s->grace);
     g_ptr_array_unref(s->snapshots);
+    qcow2_bitmaps_free(s);
     g_free(s->head);
     g_free(s->data_file);
     g_free(s->l1);
@@ -49,6 +50,7 @@ static Qcow2 *new_state(BlockNode *node)
     s->synced = g_array_new(FALSE, FALSE, sizeof(Qcow2Run));
     s->grace = g_array_new(FALSE, FALSE, sizeof(Qcow2Run));
     s->snapshots = g_ptr_array_new_with_free_func(qcow2_snapshot_free);
+    qcow2_bitmaps_init(s);
     return s;
 }
 
@@ -113,7 +115,7 @@ static bool open_data(Qcow2 *s, bool external, const NodeOptions *options, GErro
         return s->external;
     }
     if (!s->data_file) {
-        return node_fail(s->node, error, "has an external data file, of which it has no name");
+        return node_fail(s->node, error, "'data-file' is required for this image");
     }
     path = node_backing_path(s->node->name, s->data_file);
     below.file = path;
@@ -137,6 +139,7 @@ static bool mend(Qcow2 *s, const NodeOptions *options, GError **error)
     }
     check.report = g_string_new(NULL);
     ok = qcow2_check(s->node, &check, error);
+    g_printerr("%s", check.report->str);
     g_string_free(check.report, TRUE);
     if (ok && (s->incompatible & Q_DIRTY)) {
         ok = node_fail(s->node, error, "was not closed properly, and cannot be repaired");
@@ -155,8 +158,7 @@ static bool forget_features(Qcow2 *s, const NodeOptions *options, GError **error
 
 /* ---- Options ---- */
 
-static bool refuse(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static bool refuse(GError **error, const char *format, ...)
+bool qcow2_refuse(GError **error, const char *format, ...)
 {
     va_list args;
     g_autofree char *text = NULL;
@@ -187,17 +189,18 @@ static bool take_overlap_checks(NodeDict *dict, GError **error)
         }
     }
     if (check && template && strcmp(check, template)) {
-        return refuse(error,
-                      "Conflicting values for qcow2 options 'overlap-check' ('%s') and "
-                      "'overlap-check.template' ('%s')",
-                      check, template);
+        return qcow2_refuse(error,
+                            "Conflicting values for qcow2 options 'overlap-check' ('%s') and "
+                            "'overlap-check.template' ('%s')",
+                            check, template);
     }
     check = check ? check : template;
     return !check || g_strv_contains(templates, check) ||
-           refuse(error,
-                  "Unsupported value '%s' for qcow2 option 'overlap-check'. Allowed are any of the "
-                  "following: none, constant, cached, all",
-                  check);
+           qcow2_refuse(
+               error,
+               "Unsupported value '%s' for qcow2 option 'overlap-check'. Allowed are any of the "
+               "following: none, constant, cached, all",
+               check);
 }
 
 static bool take_size(NodeDict *dict, const char *key, uint64_t *size, bool *given, GError **error)
@@ -222,38 +225,47 @@ static bool take_cache_sizes(Qcow2 *s, NodeDict *dict, GError **error)
         return false;
     }
     if (has_all && has_l2 && has_refcounts) {
-        return refuse(error, "cache-size, l2-cache-size and refcount-cache-size may not be set at "
-                             "the same time");
+        return qcow2_refuse(error,
+                            "cache-size, l2-cache-size and refcount-cache-size may not be set at "
+                            "the same time");
     }
     if (has_all && l2 > all) {
-        return refuse(error, "l2-cache-size may not exceed cache-size");
+        return qcow2_refuse(error, "l2-cache-size may not exceed cache-size");
     }
     if (has_all && refcounts > all) {
-        return refuse(error, "refcount-cache-size may not exceed cache-size");
+        return qcow2_refuse(error, "refcount-cache-size may not exceed cache-size");
     }
     if (entry < 512 || entry > s->cluster_size || (entry & (entry - 1))) {
-        return refuse(error,
-                      "L2 cache entry size must be a power of two between 512 and the cluster size "
-                      "(%" G_GUINT64_FORMAT ")",
-                      s->cluster_size);
+        return qcow2_refuse(
+            error,
+            "L2 cache entry size must be a power of two between 512 and the cluster size "
+            "(%" G_GUINT64_FORMAT ")",
+            s->cluster_size);
     }
     if (l2 / entry > tables) {
-        return refuse(error, "L2 cache size too big");
+        return qcow2_refuse(error, "L2 cache size too big");
     }
     if (refcounts / s->cluster_size > tables) {
-        return refuse(error, "Refcount cache size too big");
+        return qcow2_refuse(error, "Refcount cache size too big");
     }
     return !interval || (keyval_parse_uint(interval, &all) && all <= UINT_MAX) ||
-           refuse(error, "Cache clean interval too big");
+           qcow2_refuse(error, "Cache clean interval too big");
 }
 
 static bool take_options(Qcow2 *s, NodeDict *dict, GError **error)
 {
-    static const char *const switches[] = { "lazy-refcounts", "pass-discard-request",
-                                            "pass-discard-snapshot", "pass-discard-other",
-                                            "discard-no-unref" };
+    static const char *const switches[] = { "pass-discard-request", "pass-discard-snapshot",
+                                            "pass-discard-other", "discard-no-unref" };
     bool ignored;
 
+    s->lazy = s->compatible & Q_LAZY;
+    if (!node_dict_take_bool(dict, "lazy-refcounts", &s->lazy, error)) {
+        return false;
+    }
+    if (s->lazy && s->version < 3) {
+        return qcow2_refuse(error, "Lazy refcounts require a qcow2 image with at least qemu 1.1 "
+                                   "compatibility level");
+    }
     for (unsigned i = 0; i < G_N_ELEMENTS(switches); i++) {
         if (!node_dict_take_bool(dict, switches[i], &ignored, error)) {
             return false;
@@ -276,9 +288,11 @@ static bool qcow2_open(BlockNode *node, const NodeOptions *options, GError **err
         s->external = false; /* not opened yet */
         if (take_options(s, options->dict, error) && open_data(s, external, options, error) &&
             read_l1(s, error) && read_refcounts(s, options, error) &&
-            qcow2_snapshots_read(s, error) && mend(s, options, error) &&
-            forget_features(s, options, error)) {
-            return true;
+            qcow2_snapshots_read(s, error)) {
+            qcow2_bitmaps_read(s);
+            if (mend(s, options, error) && forget_features(s, options, error)) {
+                return true;
+            }
         }
     }
     free_state(s);
@@ -293,9 +307,14 @@ static int qcow2_close(BlockNode *node)
     Qcow2 *s = node->priv;
     int err = 0;
 
-    if (!node->readonly && (s->modified || s->dirty_tables)) {
+    if (!node->readonly && (s->modified || s->dirty_tables || s->bitmaps_changed)) {
+        int stored;
+
         qcow2_alone_begin(s);
+        stored = qcow2_bitmaps_store(s);
         err = qcow2_flush_all(s);
+        err = err ? err : stored;
+        err = err ? err : qcow2_mark_clean(s);
         qcow2_alone_end(s);
     }
     free_state(s);
@@ -310,7 +329,7 @@ static int qcow2_flush_node(BlockNode *node)
     int err;
 
     qcow2_begin(s, &op);
-    err = qcow2_flush(s);
+    err = qcow2_flush_lazily(s);
     qcow2_end(s, op);
     return err;
 }
@@ -336,6 +355,7 @@ static void qcow2_info(BlockNode *node, GPtrArray *keys, GPtrArray *values)
     if (s->version >= 3) {
         add_info(keys, values, "lazy refcounts", truth(s->compatible & Q_LAZY));
     }
+    qcow2_bitmaps_info(s, keys, values);
     add_info(keys, values, "refcount bits", bits);
     if (s->version >= 3) {
         add_info(keys, values, "corrupt", truth(s->incompatible & Q_CORRUPT));
@@ -345,6 +365,11 @@ static void qcow2_info(BlockNode *node, GPtrArray *keys, GPtrArray *values)
         }
         add_info(keys, values, "extended l2", truth(s->extended));
     }
+}
+
+static bool qcow2_is_dirty(BlockNode *node)
+{
+    return ((Qcow2 *)node->priv)->incompatible & Q_DIRTY;
 }
 
 static void qcow2_backing_opened(BlockNode *node)
@@ -377,6 +402,8 @@ const BlockDriver block_qcow2_driver = {
     .status = qcow2_status,
     .direct = qcow2_direct,
     .truncate = qcow2_truncate,
+    .amend = qcow2_amend,
+    .amend_options = qcow2_amend_options,
     .create = qcow2_create,
     .create_options = qcow2_create_options,
     .create_shown =
@@ -390,9 +417,11 @@ const BlockDriver block_qcow2_driver = {
     .snapshot_apply = qcow2_snapshot_apply,
     .snapshot_delete = qcow2_snapshot_delete,
     .snapshot_load = qcow2_snapshot_load,
+    .bitmaps = &qcow2_bitmap_driver,
     .make_empty = qcow2_make_empty,
     .set_backing = qcow2_set_backing,
     .cluster_size = qcow2_cluster_size,
+    .is_dirty = qcow2_is_dirty,
     .backing_opened = qcow2_backing_opened,
     .vm_state_offset = qcow2_vm_state_offset,
     .vm_state_read = qcow2_vm_state_read,

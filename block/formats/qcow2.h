@@ -6,6 +6,8 @@
  * qcow2_flush(): refcounts, then L2, then L1, with the disk's cache written back between them. A reference that goes does not lower the
  * refcount before the table without it is on disk (qcow2_free), so at any cut each cluster that is referred to has its count, and what a
  * cut leaves behind is leaks.
+ * Lazy refcounts are written when the image is closed, and before anything that changes it as a whole; meanwhile it is marked as dirty,
+ * and who opens it then counts anew.
  *
  * Threads. All state is under Qcow2.lock, which is not held while data is moved. Each access is an operation between qcow2_begin() and
  * qcow2_end(); a cluster that becomes free is not used again before the operations that may still see it have ended. Guest clusters whose
@@ -85,6 +87,8 @@ struct Qcow2Busy {
     Qcow2Busy *next;
 };
 
+typedef struct Qcow2Bitmap Qcow2Bitmap;
+
 typedef struct Qcow2Snapshot {
     NodeSnapshot s;
     uint64_t l1_offset;
@@ -97,6 +101,9 @@ typedef struct Qcow2 {
     BlockNode *node;
     BlockNode *data; /* where guest clusters are: node->file, or the external data file */
     bool external, extended, modified, has_backing;
+    bool lazy;  /* refcounts are written late, and the image is marked as dirty meanwhile */
+    bool dirty; /* it was marked here */
+    bool damaged, checking; /* see qcow2-damage.c */
     unsigned version, cluster_bits, sub_bits, l2_bits, entry_bytes, refcount_order, compression;
     uint64_t cluster_size;
     uint64_t block_entries; /* refcounts in a block */
@@ -106,6 +113,10 @@ typedef struct Qcow2 {
     char *data_file;
     uint64_t bitmaps_offset, bitmaps_size;
     uint32_t n_bitmaps;
+    GPtrArray *bitmaps;         /* Qcow2Bitmap */
+    GArray *bitmaps_freed;      /* Qcow2Run: free once the bitmaps are stored */
+    uint32_t bitmaps_recording; /* how many record writes */
+    bool bitmaps_broken, bitmaps_in_use, bitmaps_changed; /* in_use: marked so in the file */
 
     GMutex lock;
     GCond cond;
@@ -171,8 +182,21 @@ void qcow2_header_fill(Qcow2 *s);
 int qcow2_header_write(Qcow2 *s, uint32_t from, uint32_t to);
 /* Makes the extensions and the backing file's name anew, from @node's; false: they do not fit. */
 bool qcow2_header_layout(Qcow2 *s, const char *backing, const char *format, GError **error);
-/* Clears what the header says of features that a write makes wrong; once. The lock is held. */
+/* The directory of @n bitmaps is at @offset. With none there is no extension of bitmaps any more. At a cut there are the bitmaps of before, or those,
+ * or none. While alone; -errno. */
+int qcow2_header_set_bitmaps(Qcow2 *s, uint32_t n, uint64_t bytes, uint64_t offset);
+/* Clears what the header says of features that a write makes wrong, and marks the image as dirty if its refcounts are lazy; once. The
+ * lock is held. */
 int qcow2_prepare_write(Qcow2 *s);
+/* Writes these bits into the header, for sure. */
+int qcow2_set_incompatible(Qcow2 *s, uint64_t features);
+/* Takes that mark away: all is written back. */
+int qcow2_mark_clean(Qcow2 *s);
+
+/* ---- qcow2.c ---- */
+
+/* Sets an error about what was asked for, which is not the image's. Returns false. */
+bool qcow2_refuse(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 /* ---- qcow2-cache.c: with the lock held but where it says otherwise ---- */
 
@@ -200,6 +224,8 @@ void qcow2_l1_touch(Qcow2 *s, uint32_t index);
 void qcow2_reftable_touch(Qcow2 *s, uint32_t index);
 /* Writes all back, in order. Leaves the lock while it waits for the disk. */
 int qcow2_flush(Qcow2 *s);
+/* All but lazy refcounts. */
+int qcow2_flush_lazily(Qcow2 *s);
 /* The same, and makes what is free by that available. Only while alone or closing. */
 int qcow2_flush_all(Qcow2 *s);
 /* Before something that makes tables dirty: flushes if too many are. Leaves the lock then. */
@@ -209,10 +235,9 @@ int qcow2_make_room(Qcow2 *s);
 
 bool qcow2_reftable_read(Qcow2 *s, GError **error);
 int qcow2_refcount_get(Qcow2 *s, uint64_t cluster, uint64_t *value);
-/* The first cluster of [@from, @to), which have theirs in one block, whose refcount is not @wanted's (or cannot be read); @to: there is none. */
+/* The first cluster of [@from, @to), which have theirs in one block, whose refcount is not @wanted's (NULL: 0), or cannot
+ * be read; @to: there is none. */
 uint64_t qcow2_refcount_find_other(Qcow2 *s, uint64_t from, uint64_t to, const uint32_t *wanted);
-/* Of all clusters that have theirs in the same block as @cluster. */
-bool qcow2_refcounts_are_zero(Qcow2 *s, uint64_t cluster);
 /* Sets it; the block must be there. */
 int qcow2_refcount_set(Qcow2 *s, uint64_t cluster, uint64_t value);
 uint64_t qcow2_refcount_max(const Qcow2 *s);
@@ -224,6 +249,8 @@ int qcow2_refcount_add(Qcow2 *s, uint64_t cluster, uint64_t n);
 void qcow2_refcount_sub(Qcow2 *s, uint64_t cluster, uint64_t n);
 /* At most @want clusters in one piece, each with a refcount of 1; their number in *@got. */
 int qcow2_alloc(Qcow2 *s, uint64_t want, uint64_t *offset, uint64_t *got);
+/* One cluster for @what: "L2 table". */
+int qcow2_alloc_for(Qcow2 *s, const char *what, uint64_t *offset);
 /* Exactly @n clusters in one piece. */
 int qcow2_alloc_exactly(Qcow2 *s, uint64_t n, uint64_t *offset);
 /* Space for compressed bytes. */
@@ -234,8 +261,17 @@ void qcow2_free(Qcow2 *s, uint64_t offset, uint64_t clusters);
 void qcow2_free_entry(Qcow2 *s, uint64_t entry);
 /* The host clusters that a compressed cluster's entry refers to, and its bytes. */
 void qcow2_compressed_extent(const Qcow2 *s, uint64_t entry, uint64_t *offset, uint64_t *bytes);
-/* Is the host cluster at @offset one that guest data cannot be in? */
-bool qcow2_is_metadata(Qcow2 *s, uint64_t offset);
+/* What the host cluster at @offset has that guest data cannot be in; NULL: nothing of that kind. */
+const char *qcow2_metadata_at(Qcow2 *s, uint64_t offset);
+
+/* ---- qcow2-damage.c: with the lock held. Always -EIO, and nothing but that while the image is checked. ---- */
+
+/* Says it, marks an image that is open for writing, and ends all writing to it; once. */
+int qcow2_corrupt(Qcow2 *s, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/* The same for the L2 entry of guest offset @offset, which is wrong. */
+int qcow2_corrupt_entry(Qcow2 *s, uint64_t offset);
+/* The same for something (@what: new, a name or NULL) that would be written where metadata is, at host offset @offset. */
+int qcow2_corrupt_overlap(Qcow2 *s, uint64_t offset, const char *what);
 
 /* ---- qcow2-map.c ---- */
 
@@ -296,8 +332,6 @@ bool qcow2_snapshots_read(Qcow2 *s, GError **error);
 void qcow2_snapshot_free(gpointer snapshot);
 /* All host clusters that an L1 table of @n entries leads to, L2 tables among them. Appended to @runs (of Qcow2Run). */
 int qcow2_tree_collect(Qcow2 *s, const uint64_t *l1, uint32_t n, GArray *runs);
-/* Sets the COPIED flags of all active tables after the refcounts. */
-int qcow2_update_copied(Qcow2 *s);
 /* The L1 table at @offset, as numbers; NULL: out of range, or -errno in *@err. */
 uint64_t *qcow2_l1_read(Qcow2 *s, uint64_t offset, uint32_t n, int *err);
 GPtrArray *qcow2_snapshots(BlockNode *node);
@@ -306,6 +340,43 @@ bool qcow2_snapshot_apply(BlockNode *node, const char *name, GError **error);
 bool qcow2_snapshot_delete(BlockNode *node, const char *name, GError **error);
 bool qcow2_snapshot_load(BlockNode *node, const char *name, GError **error);
 int qcow2_make_empty(BlockNode *node);
+
+/* ---- qcow2-bitmap.c: with the lock held ---- */
+
+extern const BitmapDriver qcow2_bitmap_driver;
+void qcow2_bitmaps_init(Qcow2 *s);
+void qcow2_bitmaps_free(Qcow2 *s);
+void qcow2_bitmaps_read(Qcow2 *s);
+/* [@offset, @offset + @bytes) is about to be written. */
+int qcow2_bitmaps_mark(Qcow2 *s, uint64_t offset, uint64_t bytes);
+/* True: a write there changes no bitmap. */
+bool qcow2_bitmaps_marked(Qcow2 *s, uint64_t offset, uint64_t bytes);
+/* Writes back what has changed; from here on while alone. */
+int qcow2_bitmaps_store(Qcow2 *s);
+/* Before a change of size to @length, and around it. */
+bool qcow2_bitmaps_can_resize(Qcow2 *s, uint64_t length, GError **error);
+int qcow2_bitmaps_resize_begin(Qcow2 *s);
+/* @err: what happened since; returned, if it is one, and bitmaps are inconsistent then. */
+int qcow2_bitmaps_resize_end(Qcow2 *s, int err);
+void qcow2_bitmaps_info(Qcow2 *s, GPtrArray *keys, GPtrArray *values);
+/* Writes the table of snapshots anew, with all that version 3 has in it. While alone. */
+int qcow2_snapshots_save(Qcow2 *s);
+
+/* ---- qcow2-amend.c ---- */
+
+extern const NodeOptionInfo qcow2_amend_options[];
+bool qcow2_amend(BlockNode *node, const KeyVals *options, NodeProgress *progress, GError **error);
+/* Lays the header out as qcow2_header_layout() does and writes it, so that at any cut the image has this one or @old, the header's cluster
+ * as it is in the file. On failure .head is @old again. While alone. */
+bool qcow2_header_change(Qcow2 *s, const uint8_t *old, const char *backing, const char *format,
+                         GError **error);
+
+/* ---- qcow2-expand.c, qcow2-width.c: while alone, with nothing to be written back ---- */
+
+/* No cluster of zeroes is marked as such any more, in snapshots neither. @progress: NULL is allowed. */
+int qcow2_expand_zeroes(Qcow2 *s, NodeProgress *progress);
+/* Refcounts of 2^@order bits; false: a cluster has more references than they can count, or it cannot be written, and all is as it was. */
+bool qcow2_set_refcount_width(Qcow2 *s, unsigned order, NodeProgress *progress, GError **error);
 
 /* ---- qcow2-check.c ---- */
 

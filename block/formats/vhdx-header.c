@@ -25,26 +25,43 @@ const uint8_t vhdx_guid_physical[] = { 0xc7, 0x48, 0xa3, 0xcd, 0x5d, 0x44, 0x71,
 const uint8_t vhdx_guid_parent[] = { 0x2d, 0x5f, 0xd3, 0xa8, 0x0b, 0xb3, 0x4d, 0x45,
                                      0xab, 0xf7, 0xd3, 0xd8, 0x48, 0x34, 0xab, 0x0c };
 
+/* table[k][i]: what byte i leaves behind after k zeroes more. */
+static void make_crc_table(uint32_t (*table)[256])
+{
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t v = i;
+
+        for (unsigned bit = 0; bit < 8; bit++) {
+            v = v >> 1 ^ (v & 1 ? 0x82f63b78u : 0);
+        }
+        table[0][i] = v;
+    }
+    for (unsigned k = 1; k < 8; k++) {
+        for (uint32_t i = 0; i < 256; i++) {
+            table[k][i] = table[k - 1][i] >> 8 ^ table[0][table[k - 1][i] & 0xff];
+        }
+    }
+}
+
 uint32_t vhdx_crc(uint32_t crc, const void *data, size_t bytes)
 {
-    static uint32_t table[256];
+    static uint32_t table[8][256];
     static gsize ready;
     const uint8_t *p = data;
 
     if (g_once_init_enter(&ready)) {
-        for (uint32_t i = 0; i < 256; i++) {
-            uint32_t v = i;
-
-            for (unsigned bit = 0; bit < 8; bit++) {
-                v = v >> 1 ^ (v & 1 ? 0x82f63b78u : 0);
-            }
-            table[i] = v;
-        }
+        make_crc_table(table);
         g_once_init_leave(&ready, 1);
     }
     crc = ~crc;
+    for (; bytes >= 8; bytes -= 8, p += 8) {
+        crc ^= bytes_get_le32(p);
+        crc = table[7][crc & 0xff] ^ table[6][crc >> 8 & 0xff] ^ table[5][crc >> 16 & 0xff] ^
+              table[4][crc >> 24] ^ table[3][p[4]] ^ table[2][p[5]] ^ table[1][p[6]] ^
+              table[0][p[7]];
+    }
     while (bytes--) {
-        crc = crc >> 8 ^ table[(crc ^ *p++) & 0xff];
+        crc = crc >> 8 ^ table[0][(crc ^ *p++) & 0xff];
     }
     return ~crc;
 }

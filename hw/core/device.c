@@ -5,14 +5,15 @@
  * qtree" go through.
  *
  * A property lives in its field of the device's struct; GObject's view of it reads and writes the
- * same field. Back ends are looked up when the property is set: all -chardev and -drive options
- * come before the devices.
+ * same field. Back ends are looked up when the property is set: all -chardev, -drive and
+ * -netdev options come before the devices.
  */
 #include "hw/core/device.h"
 #include <inttypes.h>
 #include <string.h>
 #include "block/block.h"
 #include "chardev/chardev.h"
+#include "net/net.h"
 #include "util/keyval.h"
 #include "util/size.h"
 #include "util/suggest.h"
@@ -103,6 +104,26 @@ static void set_string(HwDevice *dev, const HwProp *prop, const char *value)
     *field = g_strdup(value);
 }
 
+/* False: it is none; the field stays as it was. */
+static bool set_mac(HwDevice *dev, const HwProp *prop, const char *value)
+{
+    uint8_t mac[NET_MAC_LEN];
+
+    if (!value || !net_parse_mac(value, mac)) {
+        return false;
+    }
+    memcpy(prop_field(dev, prop), mac, sizeof(mac));
+    return true;
+}
+
+static char *get_mac(HwDevice *dev, const HwProp *prop)
+{
+    const uint8_t *mac = prop_field(dev, prop);
+
+    return g_strdup_printf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
+                           mac[5]);
+}
+
 static const HwProp *class_prop(GParamSpec *pspec, guint id)
 {
     HwDeviceClass *dc = g_type_class_peek(pspec->owner_type);
@@ -121,6 +142,8 @@ static void device_set_property(GObject *object, guint id, const GValue *value, 
         set_number(dev, prop, g_value_get_uint64(value));
     } else if (prop->type == HW_PROP_STRING) {
         set_string(dev, prop, g_value_get_string(value));
+    } else if (prop->type == HW_PROP_MAC) {
+        set_mac(dev, prop, g_value_get_string(value));
     } else {
         *(void **)prop_field(dev, prop) = g_value_get_pointer(value);
     }
@@ -137,6 +160,8 @@ static void device_get_property(GObject *object, guint id, GValue *value, GParam
         g_value_set_uint64(value, get_number(dev, prop));
     } else if (prop->type == HW_PROP_STRING) {
         g_value_set_string(value, *(char **)prop_field(dev, prop));
+    } else if (prop->type == HW_PROP_MAC) {
+        g_value_take_string(value, get_mac(dev, prop));
     } else {
         g_value_set_pointer(value, *(void **)prop_field(dev, prop));
     }
@@ -151,9 +176,11 @@ static GParamSpec *prop_pspec(const HwProp *prop)
     case HW_PROP_BOOL:
         return g_param_spec_boolean(prop->name, NULL, prop->desc, prop->def != 0, flags);
     case HW_PROP_STRING:
+    case HW_PROP_MAC:
         return g_param_spec_string(prop->name, NULL, prop->desc, NULL, flags);
     case HW_PROP_CHARDEV:
     case HW_PROP_DRIVE:
+    case HW_PROP_NETDEV:
         return g_param_spec_pointer(prop->name, NULL, prop->desc, flags);
     default:
         return g_param_spec_uint64(prop->name, NULL, prop->desc, prop->min, prop_max(prop),
@@ -190,21 +217,29 @@ static bool prop_error(GError **error, const HwDeviceClass *dc, const char *name
     return false;
 }
 
-static const HwProp *find_prop(const HwDeviceClass *dc, const char *name, GError **error)
+static const HwProp *find_prop(const HwDeviceClass *dc, const char *name)
 {
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    g_autofree char *hint = NULL;
-
     for (const HwProp *p = dc->props; p && p->name; p++) {
         if (!strcmp(p->name, name)) {
             return p;
         }
-        g_ptr_array_add(names, (void *)p->name);
+    }
+    return NULL;
+}
+
+static bool no_such_prop(HwDevice *dev, const char *name, GError **error)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    g_autofree char *hint = NULL;
+
+    for (HwDevice *d = dev; d; d = d->inner) {
+        for (const HwProp *p = HW_DEVICE_GET_CLASS(d)->props; p && p->name; p++) {
+            g_ptr_array_add(names, (void *)p->name);
+        }
     }
     g_ptr_array_add(names, NULL);
     hint = suggest_text(name, (const char *const *)names->pdata);
-    prop_error(error, dc, name, "no such property%s", hint);
-    return NULL;
+    return prop_error(error, HW_DEVICE_GET_CLASS(dev), name, "no such property%s", hint);
 }
 
 static bool parse_number(const HwDeviceClass *dc, const HwProp *prop, const char *text,
@@ -230,16 +265,29 @@ static bool parse_number(const HwDeviceClass *dc, const HwProp *prop, const char
     return true;
 }
 
-bool hw_device_set_prop(HwDevice *dev, const char *name, const char *value, GError **error)
+static void *find_back_end(HwPropType type, const char *id, const char **option)
+{
+    switch (type) {
+    case HW_PROP_CHARDEV:
+        *option = "-chardev";
+        return chardev_find(id);
+    case HW_PROP_NETDEV:
+        *option = "-netdev";
+        return net_find(id);
+    default:
+        *option = "-drive";
+        return block_find(id);
+    }
+}
+
+static bool set_prop(HwDevice *dev, const HwProp *prop, const char *value, GError **error)
 {
     HwDeviceClass *dc = HW_DEVICE_GET_CLASS(dev);
-    const HwProp *prop = find_prop(dc, name, error);
+    const char *name = prop->name;
+    const char *option;
     void *back_end;
     uint64_t number;
 
-    if (!prop) {
-        return false;
-    }
     if (dev->realized) {
         return prop_error(error, dc, name, "cannot be changed any more");
     }
@@ -254,14 +302,57 @@ bool hw_device_set_prop(HwDevice *dev, const char *name, const char *value, GErr
         set_string(dev, prop, value);
         return true;
     }
-    back_end =
-        prop->type == HW_PROP_CHARDEV ? (void *)chardev_find(value) : (void *)block_find(value);
+    if (prop->type == HW_PROP_MAC) {
+        return set_mac(dev, prop, value) ||
+               prop_error(error, dc, name, "'%s' is not the address of a device, as in %s", value,
+                          "52:54:00:12:34:56");
+    }
+    back_end = find_back_end(prop->type, value, &option);
     if (!back_end) {
-        return prop_error(error, dc, name, "no %s has the id '%s'",
-                          prop->type == HW_PROP_CHARDEV ? "-chardev" : "-drive", value);
+        return prop_error(error, dc, name, "no %s has the id '%s'", option, value);
     }
     *(void **)prop_field(dev, prop) = back_end;
     return true;
+}
+
+bool hw_device_set_prop(HwDevice *dev, const char *name, const char *value, GError **error)
+{
+    for (HwDevice *d = dev; d; d = d->inner) {
+        const HwProp *prop = find_prop(HW_DEVICE_GET_CLASS(d), name);
+
+        if (prop) {
+            return set_prop(d, prop, value, error);
+        }
+    }
+    return no_such_prop(dev, name, error);
+}
+
+/* ---- Tables of derived classes ---- */
+
+const HwProp *hw_props_join(const HwProp *base, const HwProp *own)
+{
+    GArray *all = g_array_new(TRUE, TRUE, sizeof(HwProp));
+
+    for (; base->name; base++) {
+        g_array_append_vals(all, base, 1);
+    }
+    for (; own && own->name; own++) {
+        g_array_append_vals(all, own, 1);
+    }
+    return (const HwProp *)g_array_free(all, FALSE);
+}
+
+const StateField *hw_state_join(const StateField *base, const StateField *own)
+{
+    GArray *all = g_array_new(TRUE, TRUE, sizeof(StateField));
+
+    for (; base->type != STATE_END; base++) {
+        g_array_append_vals(all, base, 1);
+    }
+    for (; own && own->type != STATE_END; own++) {
+        g_array_append_vals(all, own, 1);
+    }
+    return (const StateField *)g_array_free(all, FALSE);
 }
 
 /* ---- Life ---- */
@@ -275,6 +366,9 @@ static void device_constructed(GObject *object)
         if (is_number(p) && p->def) {
             set_number(dev, p, p->def);
         }
+    }
+    if (HW_DEVICE_GET_CLASS(dev)->inner_type) {
+        dev->inner = hw_device_new(HW_DEVICE_GET_CLASS(dev)->inner_type, NULL);
     }
 }
 
@@ -295,6 +389,7 @@ static void device_dispose(GObject *object)
             dc->unrealize(dev);
         }
     }
+    g_clear_object(&dev->inner);
     G_OBJECT_CLASS(hw_device_parent_class)->dispose(object);
 }
 
@@ -439,6 +534,14 @@ static void print_prop(HwDevice *dev, const HwProp *p, GString *out)
         const char *text = *(char **)prop_field(dev, p);
 
         g_string_append_printf(out, "    %s = \"%s\"\n", p->name, text ? text : "");
+    } else if (p->type == HW_PROP_MAC) {
+        g_autofree char *mac = get_mac(dev, p);
+
+        g_string_append_printf(out, "    %s = \"%s\"\n", p->name, mac);
+    } else if (p->type == HW_PROP_NETDEV) {
+        NetBackend *b = *(NetBackend **)prop_field(dev, p);
+
+        g_string_append_printf(out, "    %s = \"%s\"\n", p->name, b ? net_id(b) : "");
     } else if (p->type == HW_PROP_DRIVE) {
         BlockBackend *blk = *(BlockBackend **)prop_field(dev, p);
 
@@ -470,6 +573,15 @@ static void print_one(HwDevice *dev, void *opaque)
             g_string_append_printf(out, "    irq %u\n", dev->irq_numbers[i]);
         }
     }
+}
+
+const char *hw_device_name(const HwDevice *dev)
+{
+    const HwDevice *owner = dev->bus ? dev->bus->owner : NULL;
+
+    return dev->id                        ? dev->id
+           : owner && owner->inner == dev ? hw_device_name(owner)
+                                          : HW_DEVICE_GET_CLASS(dev)->model;
 }
 
 void hw_devices_print(GString *out)

@@ -38,6 +38,8 @@ typedef enum HwPropType {
     HW_PROP_STRING,  /* char *, owned by the device */
     HW_PROP_CHARDEV, /* Chardev *, looked up by id at realize ("chardev=ID") */
     HW_PROP_DRIVE,   /* BlockBackend *, looked up by id ("drive=ID") */
+    HW_PROP_NETDEV,  /* NetBackend *, looked up by id ("netdev=ID") */
+    HW_PROP_MAC,     /* uint8_t[6]; all 0: not given */
 } HwPropType;
 
 typedef struct HwProp {
@@ -68,8 +70,9 @@ typedef struct HwProp {
 
 struct HwDevice {
     GObject parent;
-    char *id;   /* of -device id=, or made by the machine; owned */
-    HwBus *bus; /* what it sits on; NULL: directly on the machine */
+    char *id;        /* of -device id=, or made by the machine; owned */
+    HwDevice *inner; /* class's inner_type: realized and plugged by this device; owned */
+    HwBus *bus;      /* what it sits on; NULL: directly on the machine */
     bool realized;
     unsigned n_regions;
     /* Its register windows, borrowed from its struct (hw_device_add_region), and where the machine
@@ -89,6 +92,8 @@ struct HwDeviceClass {
     const char *desc;
     const char *bus_type; /* of the bus it plugs into ("virtio-bus"), NULL: machine-made only */
     bool user_creatable;
+    /* A device is made of this type with each of this one, whose properties can be set through it (a transport and what it carries). 0: none. */
+    GType inner_type;
     const HwProp *props;
     const StateField *state;
     /* Opens back ends, makes regions. False: error beginning with the model name. */
@@ -98,6 +103,10 @@ struct HwDeviceClass {
     void (*reset)(HwDevice *dev);
     /* After state_load(): recompute what is derived from the state. May be NULL. */
     bool (*post_load)(HwDevice *dev, GError **error);
+    /* Before a snapshot: an error, beginning with the model name, if the state is not all in the table. May be NULL: it always is. */
+    bool (*can_save)(HwDevice *dev, GError **error);
+    /* Before a snapshot is loaded: waits until nothing that the device began reaches memory any more. May be NULL. */
+    void (*settle)(HwDevice *dev);
     /* Writes the device's node; NULL: it has none. */
     void (*fdt)(HwDevice *dev, HwFdt *fdt);
 };
@@ -111,6 +120,11 @@ GType hw_device_get_type(void);
 /* In class_init, after model/state/props are set: installs the properties as GObject properties
  * (and the accessors, which GObject clears in subclasses). */
 void hw_device_class_bind_props(HwDeviceClass *klass, const HwProp *props);
+
+/* The table of a class that derives from another: @base, then @own (each ends with a zero entry; @own may be NULL). It lives as long as classes do:
+ * for ever. */
+const HwProp *hw_props_join(const HwProp *base, const HwProp *own);
+const StateField *hw_state_join(const StateField *base, const StateField *own);
 
 /* A new device of @type (a reference for the caller). @id may be NULL. */
 HwDevice *hw_device_new(GType type, const char *id);
@@ -138,8 +152,10 @@ void hw_devices_fdt(HwFdt *fdt);
 void hw_devices_print(GString *out);
 /* Calls @f for each. */
 void hw_devices_foreach(void (*f)(HwDevice *dev, void *opaque), void *opaque);
+/* How the user knows it: its id=, or the model that -device named. Borrowed. */
+const char *hw_device_name(const HwDevice *dev);
 
-/* The models of -device: by name (NULL: none), and the whole list (hw/devices.c). */
+/* The models of -device: by name (0: none; "virtio-x" is "virtio-x-pci"), and the whole list (hw/devices.c). */
 GType hw_device_find(const char *model);
 const GType *hw_device_types(unsigned *n);
 
@@ -150,6 +166,7 @@ struct HwBus {
     HwDevice *owner;       /* the controller or transport */
     GPtrArray *children;   /* of HwDevice *, owned */
     unsigned max_children; /* 0: any number */
+    void *opaque;          /* the bus as its kind has it */
     /* The child is realized: makes it reachable. */
     bool (*plug)(HwBus *bus, HwDevice *child, GError **error);
 };

@@ -29,6 +29,8 @@ struct HwFdt {
     FdtNode *root;
     uint32_t last_phandle;
     uint32_t intc;        /* phandle of the platform interrupt controller, 0: not named yet */
+    uint32_t intc_cells;  /* of one of its interrupts */
+    uint32_t msi;         /* phandle of what takes interrupt messages, 0: none */
     GArray *reservations; /* of FdtReservation */
 };
 
@@ -225,16 +227,25 @@ const void *hw_fdt_get(HwFdt *fdt, const char *path, const char *prop, size_t *l
     return *len ? g_bytes_get_data(p->value, NULL) : "";
 }
 
-uint32_t hw_fdt_phandle(HwFdt *fdt, const char *path)
+/* A property of one cell; 0: it is none, or not there. */
+static uint32_t get_cell(HwFdt *fdt, const char *path, const char *prop)
 {
     size_t len;
-    const uint32_t *cell = hw_fdt_get(fdt, path, "phandle", &len);
+    const void *cell = hw_fdt_get(fdt, path, prop, &len);
+    uint32_t be = 0;
 
     if (cell && len == 4) {
-        uint32_t be;
-
         memcpy(&be, cell, 4);
-        return GUINT32_FROM_BE(be);
+    }
+    return GUINT32_FROM_BE(be);
+}
+
+uint32_t hw_fdt_phandle(HwFdt *fdt, const char *path)
+{
+    uint32_t phandle = get_cell(fdt, path, "phandle");
+
+    if (phandle) {
+        return phandle;
     }
     hw_fdt_set_cell(fdt, path, "phandle", ++fdt->last_phandle);
     return fdt->last_phandle;
@@ -243,13 +254,41 @@ uint32_t hw_fdt_phandle(HwFdt *fdt, const char *path)
 void hw_fdt_set_intc(HwFdt *fdt, const char *path)
 {
     fdt->intc = hw_fdt_phandle(fdt, path);
+    fdt->intc_cells = get_cell(fdt, path, "#interrupt-cells");
+}
+
+uint32_t hw_fdt_intc(const HwFdt *fdt)
+{
+    g_assert(fdt->intc);
+    return fdt->intc;
 }
 
 void hw_fdt_set_interrupt(HwFdt *fdt, const char *path, uint32_t irq)
 {
-    g_assert(fdt->intc);
-    hw_fdt_set_cell(fdt, path, "interrupt-parent", fdt->intc);
-    hw_fdt_set_cell(fdt, path, "interrupts", irq);
+    uint32_t cells[HW_FDT_MAX_INTERRUPT];
+    unsigned n = hw_fdt_interrupt(fdt, irq, cells);
+
+    hw_fdt_set_cell(fdt, path, "interrupt-parent", hw_fdt_intc(fdt));
+    hw_fdt_set_cells(fdt, path, "interrupts", n, cells);
+}
+
+unsigned hw_fdt_interrupt(const HwFdt *fdt, uint32_t irq, uint32_t cells[HW_FDT_MAX_INTERRUPT])
+{
+    enum { LEVEL_HIGH = 4 };
+
+    cells[0] = irq;
+    cells[1] = LEVEL_HIGH;
+    return fdt->intc_cells == 2 ? 2 : 1;
+}
+
+void hw_fdt_set_msi(HwFdt *fdt, const char *path)
+{
+    fdt->msi = hw_fdt_phandle(fdt, path);
+}
+
+uint32_t hw_fdt_msi(const HwFdt *fdt)
+{
+    return fdt->msi;
 }
 
 /* ---- Packing ---- */

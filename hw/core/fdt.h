@@ -37,8 +37,16 @@ void hw_fdt_set_empty(HwFdt *fdt, const char *path, const char *prop);
 /* The phandle of a node, given on first use. */
 uint32_t hw_fdt_phandle(HwFdt *fdt, const char *path);
 /* interrupt-parent and interrupts of a device on the machine's platform interrupt controller
- * (hw_fdt_set_intc names it). */
+ * (hw_fdt_set_intc names it, whose node has its #interrupt-cells, 1 or 2). */
 void hw_fdt_set_intc(HwFdt *fdt, const char *path);
+/* Its phandle. */
+uint32_t hw_fdt_intc(const HwFdt *fdt);
+enum { HW_FDT_MAX_INTERRUPT = 2 };
+/* What names its input @irq: so many cells (with two the second says: level, active high). */
+unsigned hw_fdt_interrupt(const HwFdt *fdt, uint32_t irq, uint32_t cells[HW_FDT_MAX_INTERRUPT]);
+/* What takes interrupt messages of devices: names it, and its phandle (0: there is none). */
+void hw_fdt_set_msi(HwFdt *fdt, const char *path);
+uint32_t hw_fdt_msi(const HwFdt *fdt);
 void hw_fdt_set_interrupt(HwFdt *fdt, const char *path, uint32_t irq);
 /* The bytes of a property, or NULL: node or property is not there. Valid until it is set again. */
 const void *hw_fdt_get(HwFdt *fdt, const char *path, const char *prop, size_t *len);

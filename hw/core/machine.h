@@ -60,6 +60,7 @@ struct HwMachineClass {
     const char *desc;
     const char *const *targets; /* names of the TargetOps it runs, NULL-terminated */
     unsigned max_cpus;
+    const char *default_nic; /* the card that -nic brings along; NULL: no place for one */
     uint64_t default_ram, min_ram, max_ram;
     uint64_t
         other_memory; /* bytes of ROM, flash and the like, taken from the RAM pool besides RAM */

@@ -8,13 +8,22 @@
  *     the last chunk: area ~0, offset: number of chunks
  */
 #include "hw/core/snapshot-priv.h"
+#include "softmmu/memory-lazy.h"
+#include "softmmu/memory.h"
 #include "util/bytes.h"
 #include <errno.h>
 #include <string.h>
 #include <zlib.h>
 #include <zstd.h>
 
-enum { VERSION = 1, LEVEL = 1, MAX_HEAD = 256 << 20, MAX_NAME = 1 << 20, JOBS_PER_THREAD = 4 };
+enum {
+    VERSION = 1,
+    LEVEL = 1,
+    MAX_HEAD = 256 << 20,
+    MAX_NAME = 1 << 20,
+    JOBS_PER_THREAD = 4,
+    PAGE = 4096
+};
 #define MAGIC      "MENURAST"
 #define AREA_END   UINT32_MAX
 #define PACKED_MAX ((uint32_t)ZSTD_COMPRESSBOUND(SNAPSHOT_CHUNK))
@@ -297,7 +306,9 @@ typedef struct Place { /* of a chunk */
 struct SnapshotReader {
     SnapshotStore *store;
     uint64_t at;    /* the first chunk */
-    GArray *chunks; /* of Place */
+    GArray *chunks; /* of Place; a lazy one's sorted by area and offset, so that memory is first */
+    bool lazy;
+    unsigned n_memory; /* of the chunks, if lazy */
 };
 
 void snapshot_reader_free(SnapshotReader *r)
@@ -364,6 +375,42 @@ static bool list_chunks(SnapshotReader *r)
     }
 }
 
+static int compare_places(gconstpointer a, gconstpointer b)
+{
+    const Chunk *x = &((const Place *)a)->chunk, *y = &((const Place *)b)->chunk;
+
+    if (x->area != y->area) {
+        return x->area < y->area ? -1 : 1;
+    }
+    return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* Whole pages of one unit. */
+static bool is_in_one_unit(const Chunk *c)
+{
+    uint64_t unit = memory_lazy_unit();
+
+    return !(c->offset % PAGE) && !(c->bytes % PAGE) && c->offset < ram_size &&
+           c->bytes <= ram_size - c->offset &&
+           c->offset / unit == (c->offset + c->bytes - 1) / unit;
+}
+
+static bool make_lazy(SnapshotReader *r)
+{
+    g_array_sort(r->chunks, compare_places);
+    for (r->n_memory = 0; r->n_memory < r->chunks->len; r->n_memory++) {
+        const Chunk *c = &g_array_index(r->chunks, Place, r->n_memory).chunk;
+
+        if (c->area != SNAPSHOT_MEMORY) {
+            break;
+        }
+        if (!is_in_one_unit(c)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 typedef struct ReadJobs {
     const SnapshotReader *r;
     SnapshotPlace *place; /* NULL: the chunks are only verified */
@@ -372,13 +419,24 @@ typedef struct ReadJobs {
     int failed; /* atomic */
 } ReadJobs;
 
+/* The packed data, verified; NULL: they are not what was written. */
+static uint8_t *read_packed(const SnapshotReader *r, const Place *p)
+{
+    g_autofree uint8_t *packed = g_malloc(p->chunk.packed + 1);
+
+    return read_at(r, p->at, packed, p->chunk.packed) &&
+                   crc_of(packed, p->chunk.packed) == p->chunk.crc
+               ? g_steal_pointer(&packed)
+               : NULL;
+}
+
 static bool read_chunk(const ReadJobs *jobs, const Place *p)
 {
     const Chunk *c = &p->chunk;
-    g_autofree uint8_t *packed = g_malloc(c->packed + 1);
+    g_autofree uint8_t *packed = read_packed(jobs->r, p);
     void *to;
 
-    if (!read_at(jobs->r, p->at, packed, c->packed) || crc_of(packed, c->packed) != c->crc) {
+    if (!packed) {
         return false;
     }
     if (!jobs->place) {
@@ -398,13 +456,13 @@ static void read_job(gpointer data, gpointer opaque)
     }
 }
 
-/* All chunks, by all the host's CPUs. */
+/* All chunks but lazy ones, by all the host's CPUs. */
 static bool read_chunks(ReadJobs *jobs)
 {
     const GArray *chunks = jobs->r->chunks;
     GThreadPool *pool = g_thread_pool_new(read_job, jobs, (int)g_get_num_processors(), FALSE, NULL);
 
-    for (unsigned i = 0; i < chunks->len; i++) {
+    for (unsigned i = jobs->r->lazy ? jobs->r->n_memory : 0; i < chunks->len; i++) {
         g_thread_pool_push(pool, &g_array_index(chunks, Place, i), NULL);
     }
     g_thread_pool_free(pool, FALSE, TRUE);
@@ -424,12 +482,19 @@ static SnapshotReader *open_reader(SnapshotStore *store, GPtrArray *sections, GE
     return r;
 }
 
-SnapshotReader *snapshot_reader_new(SnapshotStore *store, GPtrArray *sections, GError **error)
+SnapshotReader *snapshot_reader_new(SnapshotStore *store, GPtrArray *sections, bool lazy,
+                                    GError **error)
 {
     SnapshotReader *r = open_reader(store, sections, error);
     ReadJobs jobs = { .r = r };
 
-    if (r && (!list_chunks(r) || !read_chunks(&jobs))) {
+    bool ok = r && list_chunks(r);
+
+    if (ok) {
+        r->lazy = lazy && make_lazy(r);
+        ok = read_chunks(&jobs);
+    }
+    if (r && !ok) {
         fail(error, snapshot_store_name(store), "is damaged or not whole");
         g_clear_pointer(&r, snapshot_reader_free);
     }
@@ -449,8 +514,66 @@ bool snapshot_reader_run(SnapshotReader *r, SnapshotPlace *place, SnapshotPlaced
                          void *opaque, GError **error)
 {
     ReadJobs jobs = { r, place, placed, opaque, 0 };
-    bool ok = read_chunks(&jobs) || fail(error, snapshot_store_name(r->store), "cannot be loaded");
 
-    snapshot_reader_free(r);
-    return ok;
+    return read_chunks(&jobs) || fail(error, snapshot_store_name(r->store), "cannot be loaded");
+}
+
+/* ---- Lazy memory ---- */
+
+bool snapshot_reader_is_lazy(const SnapshotReader *r)
+{
+    return r->lazy;
+}
+
+const char *snapshot_reader_name(const SnapshotReader *r)
+{
+    return snapshot_store_name(r->store);
+}
+
+bool *snapshot_reader_units(const SnapshotReader *r)
+{
+    bool *units = g_new0(bool, memory_lazy_units());
+
+    for (unsigned i = 0; i < r->n_memory; i++) {
+        units[g_array_index(r->chunks, Place, i).chunk.offset / memory_lazy_unit()] = true;
+    }
+    return units;
+}
+
+/* The first chunk at or behind @offset. */
+static unsigned find_chunk(const SnapshotReader *r, uint64_t offset)
+{
+    unsigned low = 0, high = r->n_memory;
+
+    while (low < high) {
+        unsigned mid = low + (high - low) / 2;
+
+        if (g_array_index(r->chunks, Place, mid).chunk.offset < offset) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    return low;
+}
+
+bool snapshot_reader_fill(const SnapshotReader *r, uint64_t unit)
+{
+    uint64_t start = unit * memory_lazy_unit(), end = start + memory_lazy_unit();
+    g_autofree uint8_t *data = g_malloc(SNAPSHOT_CHUNK);
+
+    for (unsigned i = find_chunk(r, start); i < r->n_memory; i++) {
+        const Place *p = &g_array_index(r->chunks, Place, i);
+        const Chunk *c = &p->chunk;
+        g_autofree uint8_t *packed = c->offset < end ? read_packed(r, p) : NULL;
+
+        if (c->offset >= end) {
+            break;
+        }
+        if (!packed || ZSTD_decompress(data, SNAPSHOT_CHUNK, packed, c->packed) != c->bytes ||
+            !memory_pool_write(c->offset, data, c->bytes)) {
+            return false;
+        }
+    }
+    return true;
 }

@@ -10,7 +10,8 @@
 #include <stdint.h>
 #include "block/block.h"
 
-enum { SNAPSHOT_CHUNK = 1 << 20 };
+/* Areas: memory, or disk n as SNAPSHOT_DISKS + n. */
+enum { SNAPSHOT_CHUNK = 1 << 20, SNAPSHOT_MEMORY = 0, SNAPSHOT_DISKS = 1 };
 
 /* One thing's state: its name, what its data mean (a mismatch is an error), and the data. */
 typedef struct SnapshotSection {
@@ -70,16 +71,25 @@ typedef struct SnapshotReader SnapshotReader;
 
 /* Adds only what the head has, which is verified, to @sections. Frees @store. */
 bool snapshot_sections_read(SnapshotStore *store, GPtrArray *sections, GError **error);
-/* Everything is verified; @sections are filled. Takes @store over. */
-SnapshotReader *snapshot_reader_new(SnapshotStore *store, GPtrArray *sections, GError **error);
+/* @sections are filled. Everything is verified; but with @lazy not the contents of memory, if its chunks are such that each is in one unit of
+ * memory_lazy_unit() (an older version's need not be). Takes @store over. */
+SnapshotReader *snapshot_reader_new(SnapshotStore *store, GPtrArray *sections, bool lazy,
+                                    GError **error);
+/* Whether memory was left out. */
+bool snapshot_reader_is_lazy(const SnapshotReader *r);
+const char *snapshot_reader_name(const SnapshotReader *r);
 /* Where the chunk at @offset of @area goes: @bytes at the address returned; NULL: it does not exist, an error. */
 typedef void *SnapshotPlace(void *opaque, unsigned area, uint64_t offset, uint32_t bytes);
 /* After it has its data; for areas that are not memory. By any thread. False: error. */
 typedef bool SnapshotPlaced(void *opaque, unsigned area, uint64_t offset, void *data,
                             uint32_t bytes);
-/* Reads all chunks. Frees @r. */
+/* Reads all chunks, but not those of memory if it is lazy. */
 bool snapshot_reader_run(SnapshotReader *r, SnapshotPlace *place, SnapshotPlaced *placed,
                          void *opaque, GError **error);
+/* Of a lazy one: which units of memory it has something of (memory_lazy_begin()); the caller frees it. */
+bool *snapshot_reader_units(const SnapshotReader *r);
+/* Verifies and writes all that there is of a unit. False: it is damaged, or the host fails. Any thread. */
+bool snapshot_reader_fill(const SnapshotReader *r, uint64_t unit);
 void snapshot_reader_free(SnapshotReader *r);
 
 #endif

@@ -21,10 +21,10 @@
 #include "hw/core/snapshot-priv.h"
 #include "softmmu/clock.h"
 #include "softmmu/cpu.h"
+#include "softmmu/memory-lazy.h"
 #include "softmmu/memory.h"
+#include "softmmu/runstate.h"
 #include "util/size.h"
-
-enum { AREA_MEMORY, AREA_DISKS }; /* disk n is AREA_DISKS + n */
 
 /* ---- Names and layouts ---- */
 
@@ -130,6 +130,40 @@ static char *disk_section(BlockBackend *blk)
 static bool is_internal(const SnapshotSection *s)
 {
     return !strcmp(s->layout, INTERNAL);
+}
+
+/* ---- Memory that is still being loaded ---- */
+
+static bool fill_unit(void *reader, uint64_t unit)
+{
+    return snapshot_reader_fill(reader, unit);
+}
+
+static void memory_lost(void *reader)
+{
+    vm_request_stop("internal-error",
+                    g_strdup_printf("%s: is damaged, or its host fails: memory cannot be loaded, "
+                                    "and the machine cannot go on",
+                                    snapshot_reader_name(reader)));
+}
+
+static void memory_loaded(void *reader)
+{
+    snapshot_reader_free(reader);
+}
+
+/* Takes @r over. */
+static void load_memory_lazily(SnapshotReader *r)
+{
+    const MemoryLazy how = { fill_unit, memory_lost, memory_loaded, r };
+    g_autofree bool *units = snapshot_reader_units(r);
+
+    memory_lazy_begin(units, &how);
+}
+
+void hw_snapshot_stop(void)
+{
+    memory_lazy_stop();
 }
 
 /* ---- Where a snapshot is ---- */
@@ -346,9 +380,12 @@ static void save_memory(SnapshotWriter *w)
     uint64_t start = 0, end;
 
     while (memory_pool_next_data(start, &start, &end)) {
-        for (; start < end; start += MIN(SNAPSHOT_CHUNK, end - start)) {
-            snapshot_writer_add(w, AREA_MEMORY, start, ram_base + start,
-                                (uint32_t)MIN(SNAPSHOT_CHUNK, end - start));
+        while (start < end) {
+            /* Up to a multiple of it, so that each is in one unit of memory_lazy_unit(). */
+            uint64_t n = MIN(SNAPSHOT_CHUNK - start % SNAPSHOT_CHUNK, end - start);
+
+            snapshot_writer_add(w, SNAPSHOT_MEMORY, start, ram_base + start, (uint32_t)n);
+            start += n;
         }
     }
     snapshot_writer_wait(w);
@@ -369,7 +406,7 @@ static bool save_disk(SnapshotWriter *w, unsigned n, BlockBackend *blk, GError *
             snapshot_writer_wait(w);
             return false;
         }
-        snapshot_writer_add(w, AREA_DISKS + n, at, to, bytes);
+        snapshot_writer_add(w, SNAPSHOT_DISKS + n, at, to, bytes);
         if (++used == BUFFERS) {
             snapshot_writer_wait(w);
             used = 0;
@@ -430,6 +467,21 @@ static bool settle_disks(const GPtrArray *disks, GError **error)
     return true;
 }
 
+static bool check_devices(GError **error)
+{
+    g_autoptr(GPtrArray) all = find_stateful();
+
+    for (unsigned i = 0; i < all->len; i++) {
+        const Stateful *s = g_ptr_array_index(all, i);
+        HwDeviceClass *dc = s->device ? HW_DEVICE_GET_CLASS(s->device) : NULL;
+
+        if (dc && dc->can_save && !dc->can_save(s->device, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* What an older snapshot of the same name had: @where is of before the new one. */
 static bool delete_old(const GPtrArray *sections, const Where *where, GError **error)
 {
@@ -444,7 +496,14 @@ bool hw_snapshot_save(const char *tag, GError **error)
     g_autofree char *name = g_path_get_basename(tag);
     g_autoptr(Where) where = NULL;
 
-    if (!check_tag(tag, error) || !check_machine(error) || !settle_disks(disks, error)) {
+    memory_lazy_finish();
+    if (memory_is_lost()) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+                    "the machine's memory could not be loaded");
+        return false;
+    }
+    if (!check_tag(tag, error) || !check_machine(error) || !check_devices(error) ||
+        !settle_disks(disks, error)) {
         return false;
     }
     where = find_snapshot(tag, true);
@@ -571,19 +630,20 @@ static void *place(void *opaque, unsigned area, uint64_t offset, uint32_t bytes)
 {
     const GPtrArray *disks = opaque;
 
-    if (area == AREA_MEMORY) {
+    if (area == SNAPSHOT_MEMORY) {
         return offset <= ram_size && bytes <= ram_size - offset ? ram_base + offset : NULL;
     }
-    return area - AREA_DISKS < disks->len ? g_malloc(bytes) : NULL;
+    return area - SNAPSHOT_DISKS < disks->len ? g_malloc(bytes) : NULL;
 }
 
 static bool placed(void *opaque, unsigned area, uint64_t offset, void *data, uint32_t bytes)
 {
     const GPtrArray *disks = opaque;
-    bool ok = area == AREA_MEMORY ||
-              block_pwrite(g_ptr_array_index(disks, area - AREA_DISKS), offset, data, bytes, NULL);
+    bool ok =
+        area == SNAPSHOT_MEMORY ||
+        block_pwrite(g_ptr_array_index(disks, area - SNAPSHOT_DISKS), offset, data, bytes, NULL);
 
-    if (area != AREA_MEMORY) {
+    if (area != SNAPSHOT_MEMORY) {
         g_free(data);
     }
     return ok;
@@ -634,41 +694,66 @@ static bool take_on(const GPtrArray *sections, const GPtrArray *all, GError **er
     return true;
 }
 
-bool hw_snapshot_load(const char *tag, GError **error)
+/* Memory and disks. Takes @r over. */
+static bool take_contents(SnapshotReader *r, const GPtrArray *sections, GPtrArray *disks,
+                          const Where *where, GError **error)
+{
+    bool ok;
+
+    memory_pool_clear();
+    ok = take_disks_back(sections, disks, where, error) &&
+         snapshot_reader_run(r, place, placed, disks, error);
+    if (ok && snapshot_reader_is_lazy(r)) {
+        load_memory_lazily(r);
+    } else {
+        snapshot_reader_free(r);
+    }
+    return ok;
+}
+
+static void settle_device(HwDevice *dev, void *opaque)
+{
+    HwDeviceClass *dc = HW_DEVICE_GET_CLASS(dev);
+
+    if (dc->settle) {
+        dc->settle(dev);
+    }
+}
+
+static bool load_from(const Where *where, bool lazy, GError **error)
 {
     g_autoptr(GPtrArray) sections = g_ptr_array_new_with_free_func(snapshot_section_free);
     g_autoptr(GPtrArray) disks = find_disks(), all = find_stateful();
-    g_autoptr(Where) where = find_snapshot(tag, false);
-    g_autofree char *name = NULL;
-    SnapshotStore *store;
-    SnapshotReader *r;
+    SnapshotStore *store = open_store(where, error);
+    SnapshotReader *r = store ? snapshot_reader_new(store, sections, lazy, error) : NULL;
     bool ok;
 
-    if (!check_tag(tag, error) || !check_machine(error)) {
-        return false;
-    }
-    store = open_store(where, error);
-    name = store ? g_strdup(snapshot_store_name(store)) : NULL;
-    r = store ? snapshot_reader_new(store, sections, error) : NULL;
     if (!r) {
         return false;
     }
-    if (!check(sections, all, disks, where, name, error)) {
+    if (!check(sections, all, disks, where, snapshot_reader_name(r), error)) {
         snapshot_reader_free(r);
         return false;
     }
-    memory_pool_clear();
-    if (!take_disks_back(sections, disks, where, error)) {
-        snapshot_reader_free(r);
-        ok = false;
-    } else {
-        ok = snapshot_reader_run(r, place, placed, disks, error) && take_on(sections, all, error);
-    }
+    hw_devices_foreach(settle_device, NULL);
+    ok = take_contents(r, sections, disks, where, error) && take_on(sections, all, error);
     memory_written(ram_base, ram_size);
     if (!ok) {
         g_prefix_error(error, HW_SNAPSHOT_INCOMPLETE);
     }
     return ok;
+}
+
+#define EAGERLY ",lazy=off"
+
+bool hw_snapshot_load(const char *tag, GError **error)
+{
+    bool lazy = !g_str_has_suffix(tag, EAGERLY);
+    g_autofree char *name = g_strndup(tag, lazy ? strlen(tag) : strlen(tag) - strlen(EAGERLY));
+    g_autoptr(Where) where = find_snapshot(name, false);
+
+    memory_lazy_finish();
+    return check_tag(name, error) && check_machine(error) && load_from(where, lazy, error);
 }
 
 /* ---- The others ---- */
@@ -681,6 +766,7 @@ bool hw_snapshot_delete(const char *tag, GError **error)
     if (!check_tag(tag, error)) {
         return false;
     }
+    memory_lazy_finish();
     sections = sections_of(where);
     if (!delete_apart(sections, where, error)) {
         return false;

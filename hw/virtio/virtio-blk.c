@@ -484,5 +484,5 @@ static void hw_virtio_blk_class_init(HwVirtioBlkClass *klass)
     vc->kick = blk_kick;
     vc->stop = blk_stop;
     hw_virtio_class_bind_state(vc, blk_state);
-    hw_device_class_bind_props(dc, blk_props);
+    hw_virtio_class_bind_props(vc, blk_props);
 }

@@ -65,7 +65,7 @@ static void update_irq(HwVirtioMmio *s)
     hw_device_set_irq(&s->parent, 0, s->interrupt_status != 0);
 }
 
-static void raise_interrupt(void *opaque, uint32_t reasons)
+static void raise_interrupt(void *opaque, uint32_t reasons, unsigned n)
 {
     HwVirtioMmio *s = opaque;
 
@@ -186,22 +186,12 @@ static VirtQueue *writable_queue(HwVirtioMmio *s)
     return q;
 }
 
-/* Where the parts of a legacy queue lie behind its first page (2.7.2). */
 static void set_legacy_queue(HwVirtioMmio *s, uint32_t pfn)
 {
-    VirtQueue *q = hw_virtio_queue(s->dev, s->queue_sel);
-    uint64_t align = s->queue_align ? s->queue_align : 4096;
-
-    if (!q) {
-        return;
-    }
-    s->queue_pfn[s->queue_sel] = pfn;
-    hw_virtio_set_queue_ready(s->dev, s->queue_sel, false);
-    if (pfn) {
-        q->desc = (uint64_t)pfn * s->guest_page_size;
-        q->avail = q->desc + 16ull * q->num;
-        q->used = (q->avail + 6 + 2ull * q->num + align - 1) & ~(align - 1);
-        hw_virtio_set_queue_ready(s->dev, s->queue_sel, true);
+    if (hw_virtio_queue(s->dev, s->queue_sel)) {
+        s->queue_pfn[s->queue_sel] = pfn;
+        hw_virtio_set_legacy_queue(s->dev, s->queue_sel, (uint64_t)pfn * s->guest_page_size,
+                                   s->queue_align ? s->queue_align : 4096);
     }
 }
 
@@ -260,7 +250,7 @@ static void write_queue_num(HwVirtioMmio *s, uint32_t value)
 {
     VirtQueue *q = writable_queue(s);
 
-    if (q && (!value || value > q->max || (value & (value - 1)))) {
+    if (q && !virtqueue_size_is_good(q, value)) {
         log_guest_error("virtio-mmio: queue size %u is impossible", value);
         q->num = 0;
     } else if (q) {
@@ -349,7 +339,7 @@ static bool slot_plug(HwBus *bus, HwDevice *child, GError **error)
         return false;
     }
     s->dev = HW_VIRTIO(child);
-    hw_virtio_attach(s->dev, s->legacy, raise_interrupt, s);
+    hw_virtio_attach(s->dev, !s->legacy, raise_interrupt, s);
     return true;
 }
 

@@ -110,4 +110,5 @@ static void hw_virtio_rng_class_init(HwVirtioRngClass *klass)
     vc->device_id = DEVICE_ID;
     vc->kick = rng_kick;
     hw_virtio_class_bind_state(vc, rng_state);
+    hw_virtio_class_bind_props(vc, NULL);
 }

@@ -17,10 +17,10 @@ static const char *name_of(HwVirtio *dev)
     return HW_DEVICE_GET_CLASS(dev)->model;
 }
 
-static void interrupt(HwVirtio *dev, uint32_t reasons)
+static void interrupt(HwVirtio *dev, uint32_t reasons, unsigned n)
 {
     if (dev->transport) {
-        dev->interrupt(dev->transport, reasons);
+        dev->interrupt(dev->transport, reasons, n);
     }
 }
 
@@ -49,7 +49,7 @@ bool hw_virtio_is_running(const HwVirtio *dev)
 void hw_virtio_publish(HwVirtio *dev, unsigned n)
 {
     if (virtqueue_publish(&dev->queues[n])) {
-        interrupt(dev, VIRTIO_INT_QUEUE);
+        interrupt(dev, VIRTIO_INT_QUEUE, n);
     }
 }
 
@@ -57,7 +57,7 @@ void hw_virtio_config_changed(HwVirtio *dev)
 {
     dev->config_generation++;
     if (dev->status & VIRTIO_STATUS_DRIVER_OK) {
-        interrupt(dev, VIRTIO_INT_CONFIG);
+        interrupt(dev, VIRTIO_INT_CONFIG, 0);
     }
 }
 
@@ -79,13 +79,12 @@ void hw_virtio_fail(HwVirtio *dev, const char *format, ...)
 
 /* ---- Features and status ---- */
 
-void hw_virtio_attach(HwVirtio *dev, bool legacy, void (*f)(void *transport, uint32_t reasons),
-                      void *transport)
+void hw_virtio_attach(HwVirtio *dev, bool modern, HwVirtioInterrupt *f, void *transport)
 {
-    dev->offered |= 1ull << VIRTIO_F_INDIRECT_DESC | 1ull << VIRTIO_F_EVENT_IDX;
-    if (!legacy) {
-        dev->offered |= 1ull << VIRTIO_F_VERSION_1;
-    }
+    dev->offered |= (uint64_t)dev->indirect_desc << VIRTIO_F_INDIRECT_DESC |
+                    (uint64_t)dev->event_idx << VIRTIO_F_EVENT_IDX |
+                    (uint64_t)modern << VIRTIO_F_VERSION_1 |
+                    (uint64_t)(modern && dev->packed) << VIRTIO_F_RING_PACKED;
     dev->interrupt = f;
     dev->transport = transport;
 }
@@ -100,7 +99,7 @@ static void set_accepted(HwVirtio *dev, uint64_t features)
 {
     dev->accepted = features;
     for (unsigned n = 0; n < HW_VIRTIO_MAX_QUEUES; n++) {
-        dev->queues[n].view = NULL;
+        dev->queues[n].map_serial = 0;
     }
 }
 
@@ -127,7 +126,7 @@ static bool features_are_good(const HwVirtio *dev)
 
 static void start(HwVirtio *dev)
 {
-    /* A legacy driver has no FEATURES_OK to be refused by. */
+    /* A driver of before version 1.0 has no FEATURES_OK to be refused by. */
     set_accepted(dev, dev->accepted & dev->offered);
     for (unsigned n = 0; n < HW_VIRTIO_MAX_QUEUES; n++) {
         if (dev->queues[n].ready) {
@@ -161,7 +160,7 @@ void hw_virtio_set_status(HwVirtio *dev, uint8_t status)
     }
     dev->status = status | (dev->status & VIRTIO_STATUS_NEEDS_RESET);
     if (fresh & VIRTIO_STATUS_DRIVER_OK) {
-        if ((dev->offered >> VIRTIO_F_VERSION_1 & 1) &&
+        if ((dev->offered >> VIRTIO_F_VERSION_1 & 1) && !dev->legacy &&
             !(dev->status & VIRTIO_STATUS_FEATURES_OK)) {
             hw_virtio_fail(dev, "driver starts before features are agreed on");
         }
@@ -215,11 +214,26 @@ void hw_virtio_set_queue_ready(HwVirtio *dev, uint32_t n, bool ready)
     if (!ready) {
         stop(dev);
     }
-    virtqueue_forget(q);
+    virtqueue_rewind(q);
     q->ready = ready;
-    q->last_avail = q->next_used = q->published = 0;
     if (ready) {
         virtqueue_map(q);
+    }
+}
+
+void hw_virtio_set_legacy_queue(HwVirtio *dev, uint32_t n, uint64_t addr, uint64_t align)
+{
+    VirtQueue *q = hw_virtio_queue(dev, n);
+
+    if (!q) {
+        return;
+    }
+    hw_virtio_set_queue_ready(dev, n, false);
+    if (addr) {
+        q->desc = addr;
+        q->avail = q->desc + 16ull * q->num;
+        q->used = (q->avail + 6 + 2ull * q->num + align - 1) & ~(align - 1);
+        hw_virtio_set_queue_ready(dev, n, true);
     }
 }
 
@@ -231,7 +245,7 @@ void hw_virtio_kick(HwVirtio *dev, uint32_t n)
         return;
     }
     if (HW_VIRTIO_GET_CLASS(dev)->kick(dev, n)) {
-        dev->rekick |= 1u << n;
+        dev->rekick |= 1ull << n;
         timer_set(&dev->rekick_timer, clock_now(CLOCK_VIRTUAL));
     }
 }
@@ -239,11 +253,11 @@ void hw_virtio_kick(HwVirtio *dev, uint32_t n)
 static void rekick_queues(void *opaque)
 {
     HwVirtio *dev = opaque;
-    uint32_t queues = dev->rekick;
+    uint64_t queues = dev->rekick;
 
     dev->rekick = 0;
     for (; queues; queues &= queues - 1) {
-        hw_virtio_kick(dev, (uint32_t)__builtin_ctz(queues));
+        hw_virtio_kick(dev, (uint32_t)__builtin_ctzll(queues));
     }
 }
 
@@ -274,7 +288,7 @@ static bool virtio_post_load(HwDevice *object, GError **error)
                         "%s: state has a queue %u, which the device has not", name_of(dev), n);
             return false;
         }
-        dev->rekick |= (uint32_t)q->ready << n;
+        dev->rekick |= (uint64_t)q->ready << n;
     }
     if (dev->rekick) {
         timer_set(&dev->rekick_timer, clock_now(CLOCK_VIRTUAL));
@@ -286,6 +300,7 @@ static const StateField base_state[] = {
     HW_FIELD(HwVirtio, accepted, STATE_U64, 0, "features accepted by the driver"),
     HW_FIELD(HwVirtio, status, STATE_U8, 0, "device status"),
     HW_FIELD(HwVirtio, config_generation, STATE_U32, 0, "changes of the configuration space"),
+    HW_FIELD(HwVirtio, legacy, STATE_BOOL, 0, "the driver is of before version 1.0"),
 };
 
 static const StateField queue_state[] = {
@@ -299,10 +314,23 @@ static const StateField queue_state[] = {
     HW_FIELD(VirtQueue, published, STATE_U16, 0, "used index shown to the driver"),
 };
 
+void hw_virtio_class_bind_props(HwVirtioClass *klass, const HwProp *own)
+{
+    static const HwProp base[] = {
+        HW_PROP(HwVirtio, indirect_desc, "indirect_desc", HW_PROP_BOOL, 1,
+                "chains in tables of their own"),
+        HW_PROP(HwVirtio, event_idx, "event_idx", HW_PROP_BOOL, 1,
+                "notifications by index, which saves some"),
+        HW_PROP(HwVirtio, packed, "packed", HW_PROP_BOOL, 0, "packed rings"),
+        { 0 },
+    };
+
+    hw_device_class_bind_props(&klass->parent, hw_props_join(base, own));
+}
+
 void hw_virtio_class_bind_state(HwVirtioClass *klass, const StateField *own)
 {
-    GArray *all =
-        g_array_new(TRUE, TRUE, sizeof(StateField)); /* lives as long as the class: for ever */
+    g_autoptr(GArray) all = g_array_new(TRUE, TRUE, sizeof(StateField));
 
     g_array_append_vals(all, base_state, G_N_ELEMENTS(base_state));
     for (unsigned n = 0; n < HW_VIRTIO_MAX_QUEUES; n++) {
@@ -314,10 +342,7 @@ void hw_virtio_class_bind_state(HwVirtioClass *klass, const StateField *own)
             g_array_append_val(all, f);
         }
     }
-    for (; own && own->type != STATE_END; own++) {
-        g_array_append_vals(all, own, 1);
-    }
-    klass->parent.state = (const StateField *)g_array_free(all, FALSE);
+    klass->parent.state = hw_state_join((const StateField *)all->data, own);
 }
 
 static void hw_virtio_finalize(GObject *object)

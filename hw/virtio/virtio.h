@@ -11,7 +11,7 @@
 #include "hw/core/device.h"
 #include "hw/virtio/virtqueue.h"
 
-enum { HW_VIRTIO_MAX_QUEUES = 8, HW_VIRTIO_MAX_CONFIG = 256 };
+enum { HW_VIRTIO_MAX_QUEUES = 64, HW_VIRTIO_MAX_CONFIG = 256 };
 
 /* Bits of the device status. */
 enum {
@@ -23,20 +23,30 @@ enum {
     VIRTIO_STATUS_FAILED = 128,
 };
 /* Numbers of the features that belong to no device type. */
-enum { VIRTIO_F_INDIRECT_DESC = 28, VIRTIO_F_EVENT_IDX = 29, VIRTIO_F_VERSION_1 = 32 };
+enum {
+    VIRTIO_F_INDIRECT_DESC = 28,
+    VIRTIO_F_EVENT_IDX = 29,
+    VIRTIO_F_VERSION_1 = 32,
+    VIRTIO_F_RING_PACKED = 34,
+};
 /* Reasons of interrupts. */
 enum { VIRTIO_INT_QUEUE = 1, VIRTIO_INT_CONFIG = 2 };
 
+/* Interrupts the driver, for @reasons; queue @n if the queue is one. */
+typedef void HwVirtioInterrupt(void *transport, uint32_t reasons, unsigned n);
+
 struct HwVirtio {
     HwDevice parent;
-    uint64_t offered;  /* features; realize adds the device type's */
-    uint64_t accepted; /* by the driver */
+    bool indirect_desc, event_idx, packed; /* properties: features that may be offered */
+    uint64_t offered;                      /* features; realize adds the device type's */
+    uint64_t accepted;                     /* by the driver */
     uint8_t status;
     uint32_t config_generation;
     VirtQueue queues[HW_VIRTIO_MAX_QUEUES];
-    uint32_t rekick; /* queues that were left with work in them */
+    uint64_t rekick; /* queues that were left with work in them */
     Timer rekick_timer;
-    void (*interrupt)(void *transport, uint32_t reasons);
+    bool legacy; /* the driver uses the interface of before version 1.0 */
+    HwVirtioInterrupt *interrupt;
     void *transport; /* NULL: not plugged in */
 };
 
@@ -63,8 +73,9 @@ GType hw_virtio_get_type(void);
 
 /* ---- For device types ---- */
 
-/* In class_init: the state table of the base followed by @own (ends with a zero entry; may be NULL). */
+/* In class_init, both always: the tables of the base followed by @own (each ends with a zero entry; may be NULL). */
 void hw_virtio_class_bind_state(HwVirtioClass *klass, const StateField *own);
+void hw_virtio_class_bind_props(HwVirtioClass *klass, const HwProp *own);
 /* In realize: the next queue, of at most @size entries (a power of 2). */
 VirtQueue *hw_virtio_add_queue(HwVirtio *dev, uint16_t size);
 /* The driver accepted the feature. */
@@ -83,9 +94,8 @@ void hw_virtio_fail(HwVirtio *dev, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 /* ---- For transports ---- */
 
-/* @interrupt is called to interrupt the driver. @legacy: the interface of before version 1.0. */
-void hw_virtio_attach(HwVirtio *dev, bool legacy,
-                      void (*interrupt)(void *transport, uint32_t reasons), void *transport);
+/* @modern: the interface of version 1.0 is offered. */
+void hw_virtio_attach(HwVirtio *dev, bool modern, HwVirtioInterrupt *interrupt, void *transport);
 /* Half @sel (0, 1; others are 0) of the features. */
 uint32_t hw_virtio_get_features(const HwVirtio *dev, uint32_t sel);
 void hw_virtio_set_features(HwVirtio *dev, uint32_t sel, uint32_t value);
@@ -96,6 +106,9 @@ void hw_virtio_write_config(HwVirtio *dev, uint64_t offset, uint32_t value, unsi
 /* Queue @n, or NULL. */
 VirtQueue *hw_virtio_queue(HwVirtio *dev, uint32_t n);
 void hw_virtio_set_queue_ready(HwVirtio *dev, uint32_t n, bool ready);
+/* What a driver of before version 1.0 says of queue @n: the guest-physical address of its first part (0: it is not in use), after which the
+ * others lie (2.7.2), and the alignment of the used ring, a power of 2. */
+void hw_virtio_set_legacy_queue(HwVirtio *dev, uint32_t n, uint64_t addr, uint64_t align);
 /* The driver says that queue @n has work. */
 void hw_virtio_kick(HwVirtio *dev, uint32_t n);
 

@@ -1,63 +1,41 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Split virtqueues. The driver adds heads of descriptor chains to the available ring, the device returns them in the used ring; each
- * side tells with flags, or with an index in the other's ring (VIRTIO_F_EVENT_IDX), when it wants to be woken.
- *
- * Chains are bounded by VIRTQUEUE_MAX_SIZE descriptors, so loops end; a table of indirect descriptors may end a chain of direct
- * ones and contains no further table (2.7.5.3.1).
+ * Virtqueues: what does not depend on the kind of ring. Which kind a queue has was agreed on with the driver (VIRTIO_F_RING_PACKED).
  */
-#include "hw/virtio/virtqueue.h"
 #include <inttypes.h>
 #include <string.h>
-#include "hw/virtio/virtio.h"
+#include "hw/virtio/virtqueue-priv.h"
 
-enum { DESC_SIZE = 16, DESC_NEXT = 1, DESC_WRITE = 2, DESC_INDIRECT = 4 };
-enum { AVAIL_NO_INTERRUPT = 1 };
-enum { RING = 4, USED_ELEM = 8 }; /* both rings begin with flags and index */
-
-typedef struct Desc {
-    uint64_t addr;
-    uint32_t len;
-    uint16_t flags, next;
-} Desc;
-
-/* A chain on its way to an element. */
-typedef struct Chain {
-    VirtQueue *q;
-    const uint8_t *table; /* where the next descriptor is looked up */
-    unsigned table_size;
-    bool indirect;
-    unsigned n_desc, n_out, n_iov;
-    uint64_t out_len, in_len;
-    struct iovec iov[VIRTQUEUE_MAX_SIZE];
-} Chain;
+static const VirtqFormat *format_of(const VirtQueue *q)
+{
+    return hw_virtio_has(q->dev, VIRTIO_F_RING_PACKED) ? &virtq_packed : &virtq_split;
+}
 
 /* ---- Guest memory ---- */
 
-static uint16_t get16(const uint8_t *host)
+uint16_t virtq_get16(const uint8_t *host)
 {
     return GUINT16_FROM_LE(__atomic_load_n((const uint16_t *)host, __ATOMIC_ACQUIRE));
 }
 
-static void put16(uint8_t *host, uint16_t value)
+void virtq_put16(uint8_t *host, uint16_t value)
 {
     __atomic_store_n((uint16_t *)host, GUINT16_TO_LE(value), __ATOMIC_RELEASE);
     memory_written(host, sizeof(value));
 }
 
 /* Tables of indirect descriptors need no alignment. The fence keeps the compiler from reading the guest's memory again. */
-static Desc read_desc(const uint8_t *table, unsigned i)
+VirtqDesc virtq_read_desc(const uint8_t *table, unsigned i)
 {
-    Desc d;
+    VirtqDesc d;
 
     memcpy(&d, table + i * DESC_SIZE, DESC_SIZE);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    return (Desc){ GUINT64_FROM_LE(d.addr), GUINT32_FROM_LE(d.len), GUINT16_FROM_LE(d.flags),
-                   GUINT16_FROM_LE(d.next) };
+    return (VirtqDesc){ GUINT64_FROM_LE(d.addr), GUINT32_FROM_LE(d.len), GUINT16_FROM_LE(d.flags),
+                        GUINT16_FROM_LE(d.link) };
 }
 
-/* All of [@addr, @addr + @len) as host memory, or NULL. */
-static uint8_t *map_whole(uint64_t addr, uint64_t len, bool write)
+uint8_t *virtq_map(uint64_t addr, uint64_t len, bool write)
 {
     uint64_t there = len;
     uint8_t *host = memory_map(addr, &there, write);
@@ -70,9 +48,7 @@ static bool overlap(uint64_t a, uint64_t a_len, uint64_t b, uint64_t b_len)
     return a < b + b_len && b < a + a_len;
 }
 
-/* ---- The rings ---- */
-
-static bool rings_are_sound(const VirtQueue *q, uint64_t desc_len, uint64_t avail_len,
+static bool parts_are_sound(const VirtQueue *q, uint64_t desc_len, uint64_t avail_len,
                             uint64_t used_len)
 {
     return !(q->desc & 15) && !(q->avail & 1) && !(q->used & 3) &&
@@ -81,40 +57,50 @@ static bool rings_are_sound(const VirtQueue *q, uint64_t desc_len, uint64_t avai
            !overlap(q->avail, avail_len, q->used, used_len);
 }
 
+bool virtqueue_size_is_good(const VirtQueue *q, uint32_t num)
+{
+    return num && num <= q->max &&
+           (hw_virtio_has(q->dev, VIRTIO_F_RING_PACKED) || !(num & (num - 1)));
+}
+
 bool virtqueue_map(VirtQueue *q)
 {
-    unsigned event = hw_virtio_has(q->dev, VIRTIO_F_EVENT_IDX) ? 2 : 0;
-    uint64_t desc_len = (uint64_t)q->num * DESC_SIZE, avail_len = RING + 2ull * q->num + event;
-    uint64_t used_len = RING + (uint64_t)USED_ELEM * q->num + event;
-    const FlatView *view = memory_view();
+    uint64_t serial = memory_view()->serial, desc_len, avail_len, used_len;
 
-    if (q->view == view) {
+    if (q->map_serial == serial) {
         return true;
     }
-    q->view = NULL;
-    if (!q->num || q->num > q->max || (q->num & (q->num - 1))) {
+    q->map_serial = 0;
+    if (!virtqueue_size_is_good(q, q->num)) {
         hw_virtio_fail(q->dev, "queue size %u is impossible", q->num);
         return false;
     }
-    q->desc_host = map_whole(q->desc, desc_len, false);
-    q->avail_host = map_whole(q->avail, avail_len, false);
-    q->used_host = map_whole(q->used, used_len, true);
+    format_of(q)->sizes(q, &desc_len, &avail_len, &used_len);
+    q->desc_host = virtq_map(q->desc, desc_len, format_of(q) == &virtq_packed);
+    q->avail_host = virtq_map(q->avail, avail_len, false);
+    q->used_host = virtq_map(q->used, used_len, true);
     if (!q->desc_host || !q->avail_host || !q->used_host ||
-        !rings_are_sound(q, desc_len, avail_len, used_len)) {
+        !parts_are_sound(q, desc_len, avail_len, used_len)) {
         hw_virtio_fail(q->dev,
                        "rings at %#" PRIx64 ", %#" PRIx64 ", %#" PRIx64
                        " are not in RAM, misaligned or overlap",
                        q->desc, q->avail, q->used);
         return false;
     }
-    q->view = view;
+    q->map_serial = serial;
     return true;
 }
 
 void virtqueue_forget(VirtQueue *q)
 {
-    q->view = NULL;
+    q->map_serial = 0;
     q->generation++;
+}
+
+void virtqueue_rewind(VirtQueue *q)
+{
+    virtqueue_forget(q);
+    q->last_avail = q->next_used = q->published = format_of(q)->start;
 }
 
 static bool is_usable(VirtQueue *q)
@@ -122,47 +108,26 @@ static bool is_usable(VirtQueue *q)
     return q->ready && hw_virtio_is_running(q->dev) && virtqueue_map(q);
 }
 
-/* How many chains are available; 0 also if the index is absurd (the device is failed). */
-static unsigned count_available(VirtQueue *q)
-{
-    uint16_t n = (uint16_t)(get16(q->avail_host + 2) - q->last_avail);
-
-    if (n > q->num) {
-        hw_virtio_fail(q->dev, "available index is %u entries ahead of a queue of %u", n, q->num);
-        return 0;
-    }
-    return n;
-}
-
 bool virtqueue_has_work(VirtQueue *q)
 {
-    return is_usable(q) && count_available(q) > 0;
+    return is_usable(q) && format_of(q)->has_work(q);
 }
 
-static uint8_t *avail_event(const VirtQueue *q)
-{
-    return q->used_host + RING + USED_ELEM * q->num;
-}
-
-/* Until it is armed again, the driver's next chains lie behind the index it is asked to notify at: it stays quiet while the device is
- * at work. Without event indices it always notifies. */
 bool virtqueue_arm(VirtQueue *q)
 {
     if (!is_usable(q)) {
         return false;
     }
-    if (hw_virtio_has(q->dev, VIRTIO_F_EVENT_IDX)) {
-        put16(avail_event(q), q->last_avail);
-        /* The driver must see this, or the next look at the ring its chain. */
-        __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    }
-    return count_available(q) > 0;
+    format_of(q)->arm(q);
+    /* The driver must see this, or the next look at the ring its chain. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    return format_of(q)->has_work(q);
 }
 
 /* ---- Taking chains ---- */
 
 /* Appends a descriptor's buffer, in as many pieces as it has in host memory. */
-static bool add_buffer(Chain *c, const Desc *d)
+static bool add_buffer(VirtqChain *c, const VirtqDesc *d)
 {
     bool write = d->flags & DESC_WRITE;
     uint64_t addr = d->addr, left = d->len;
@@ -191,24 +156,7 @@ static bool add_buffer(Chain *c, const Desc *d)
     return true;
 }
 
-static bool enter_table(Chain *c, const Desc *d)
-{
-    unsigned n = d->len / DESC_SIZE;
-
-    c->table = map_whole(d->addr, d->len, false);
-    if (c->indirect || !hw_virtio_has(c->q->dev, VIRTIO_F_INDIRECT_DESC) ||
-        (d->flags & DESC_NEXT) || !n || n > VIRTQUEUE_MAX_SIZE || d->len % DESC_SIZE || !c->table) {
-        hw_virtio_fail(c->q->dev,
-                       "table of indirect descriptors at %#" PRIx64 ", %u bytes, is wrong", d->addr,
-                       d->len);
-        return false;
-    }
-    c->indirect = true;
-    c->table_size = n;
-    return true;
-}
-
-static bool add_desc(Chain *c, const Desc *d)
+bool virtq_chain_add(VirtqChain *c, const VirtqDesc *d)
 {
     if (!(d->flags & DESC_WRITE) && c->in_len) {
         hw_virtio_fail(c->q->dev, "a chain has a readable buffer behind a writable one");
@@ -221,39 +169,30 @@ static bool add_desc(Chain *c, const Desc *d)
     return add_buffer(c, d);
 }
 
-static bool walk_chain(Chain *c, unsigned i)
+const uint8_t *virtq_chain_table(VirtqChain *c, const VirtqDesc *d, unsigned *n)
 {
-    for (;;) {
-        Desc d;
+    const uint8_t *table = virtq_map(d->addr, d->len, false);
 
-        if (i >= c->table_size) {
-            hw_virtio_fail(c->q->dev, "descriptor %u is outside its table of %u", i, c->table_size);
-            return false;
-        }
-        d = read_desc(c->table, i);
-        if (d.flags & DESC_INDIRECT) {
-            if (!enter_table(c, &d)) {
-                return false;
-            }
-            i = 0;
-            continue;
-        }
-        if (!add_desc(c, &d)) {
-            return false;
-        }
-        if (!(d.flags & DESC_NEXT)) {
-            return true;
-        }
-        i = d.next;
+    *n = d->len / DESC_SIZE;
+    if (!hw_virtio_has(c->q->dev, VIRTIO_F_INDIRECT_DESC) || !*n || *n > VIRTQUEUE_MAX_SIZE ||
+        d->len % DESC_SIZE || !table) {
+        hw_virtio_fail(c->q->dev,
+                       "table of indirect descriptors at %#" PRIx64 ", %u bytes, is wrong", d->addr,
+                       d->len);
+        return NULL;
     }
+    return table;
 }
 
-static VirtqElement *make_element(const Chain *c, uint16_t head)
+static VirtqElement *make_element(const VirtqChain *c, uint16_t head, uint16_t slots,
+                                  uint16_t position)
 {
     VirtqElement *e = g_malloc(sizeof(*e) + c->n_iov * sizeof(struct iovec));
 
     memcpy(e->iov, c->iov, c->n_iov * sizeof(struct iovec));
     e->head = head;
+    e->slots = slots;
+    e->position = position;
     e->generation = c->q->generation;
     e->out = e->iov;
     e->n_out = (int)c->n_out;
@@ -266,24 +205,24 @@ static VirtqElement *make_element(const Chain *c, uint16_t head)
 
 VirtqElement *virtqueue_pop(VirtQueue *q)
 {
-    Chain c;
-    uint16_t head;
+    VirtqChain c;
+    uint16_t head, slots, position = q->last_avail;
 
-    if (!is_usable(q) || !count_available(q)) {
+    if (!virtqueue_has_work(q)) {
         return NULL;
     }
-    head = get16(q->avail_host + RING + 2 * (q->last_avail & (q->num - 1)));
     c.q = q;
-    c.table = q->desc_host;
-    c.table_size = q->num;
-    c.indirect = false;
     c.n_desc = c.n_out = c.n_iov = 0;
     c.out_len = c.in_len = 0;
-    if (!walk_chain(&c, head)) {
-        return NULL;
+    return format_of(q)->take(q, &c, &head, &slots) ? make_element(&c, head, slots, position)
+                                                    : NULL;
+}
+
+void virtqueue_unpop(VirtQueue *q, const VirtqElement *first)
+{
+    if (first->generation == q->generation) {
+        q->last_avail = first->position;
     }
-    q->last_avail++;
-    return make_element(&c, head);
 }
 
 /* ---- Giving back ---- */
@@ -301,35 +240,15 @@ static void report_written(const VirtqElement *e, uint64_t written)
 
 void virtqueue_push(VirtQueue *q, const VirtqElement *e, uint64_t written)
 {
-    uint8_t *entry;
-
     report_written(e, written);
-    if (e->generation != q->generation || !is_usable(q)) {
-        return;
+    if (e->generation == q->generation && is_usable(q)) {
+        format_of(q)->put(q, e, (uint32_t)written);
     }
-    entry = q->used_host + RING + USED_ELEM * (q->next_used & (q->num - 1));
-    __atomic_store_n((uint32_t *)entry, GUINT32_TO_LE((uint32_t)e->head), __ATOMIC_RELAXED);
-    __atomic_store_n((uint32_t *)(entry + 4), GUINT32_TO_LE((uint32_t)written), __ATOMIC_RELAXED);
-    memory_written(entry, USED_ELEM);
-    q->next_used++;
 }
 
 bool virtqueue_publish(VirtQueue *q)
 {
-    uint16_t old = q->published, event;
-
-    if (!is_usable(q) || q->next_used == old) {
-        return false;
-    }
-    put16(q->used_host + 2, q->next_used);
-    q->published = q->next_used;
-    /* The guest may just be going to sleep: it must see the index, or we its request. */
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    if (!hw_virtio_has(q->dev, VIRTIO_F_EVENT_IDX)) {
-        return !(get16(q->avail_host) & AVAIL_NO_INTERRUPT);
-    }
-    event = get16(q->avail_host + RING + 2 * q->num);
-    return (uint16_t)(q->next_used - event - 1) < (uint16_t)(q->next_used - old);
+    return is_usable(q) && q->next_used != q->published && format_of(q)->publish(q);
 }
 
 /* ---- Buffers ---- */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Split virtqueues (virtio 1.2, section 2.7), the device's side: descriptor chains come out as host buffers, used ones go back.
+ * Virtqueues, split and packed (virtio 1.2, sections 2.7 and 2.8), the device's side: descriptor chains come out as host buffers, used ones go
+ * back.
  *
  * The guest owns the rings and may write anything into them at any time: every value is read once and checked, and a mistake
  * breaks the whole device (hw_virtio_fail) until the driver resets it. The rings are reached through host pointers that are looked up again when
@@ -23,22 +24,26 @@ typedef struct VirtQueue {
     uint16_t max;  /* largest size; 0: no such queue */
 
     /* State (in the device's table). */
-    uint16_t num; /* size the driver chose, a power of 2 */
+    uint16_t num; /* size the driver chose; split: a power of 2 */
     bool ready;
-    uint64_t desc, avail, used; /* guest-physical addresses of the three parts */
-    uint16_t last_avail;        /* the next available entry to look at */
-    uint16_t next_used;         /* the next used entry to fill */
-    uint16_t published;         /* used index that the guest was shown last */
+    uint64_t desc, avail,
+        used; /* guest-physical addresses: packed: ring, driver's, device's event structure */
+    /* Positions; split: running indices, packed: index and wrap counter. */
+    uint16_t last_avail; /* the next available entry to look at */
+    uint16_t next_used;  /* the next used entry to fill */
+    uint16_t published;  /* next_used when the guest was told last */
 
     /* Derived. */
-    uint32_t generation;  /* changes when chains taken before are void */
-    const FlatView *view; /* for which the pointers are right; NULL: for none */
+    uint32_t generation; /* changes when chains taken before are void */
+    uint64_t map_serial; /* of the memory map that the pointers are right for; 0: none */
     uint8_t *desc_host, *avail_host, *used_host;
 } VirtQueue;
 
 /* A chain: buffers the device reads (out) and, behind them, those it writes (in). */
 typedef struct VirtqElement {
-    uint16_t head;
+    uint16_t head;     /* first descriptor, or the buffer's id */
+    uint16_t slots;    /* entries of the ring that it takes */
+    uint16_t position; /* last_avail before it was taken */
     uint32_t generation;
     int n_out, n_in;
     struct iovec *out, *in;   /* into iov */
@@ -49,6 +54,8 @@ typedef struct VirtqElement {
 /* Takes the next available chain; NULL: there is none, or the queue is not usable. The caller frees it with g_free(), after
  * virtqueue_push(). */
 VirtqElement *virtqueue_pop(VirtQueue *q);
+/* @first and the chains taken after it, of which none was pushed, are available again; the caller frees them. */
+void virtqueue_unpop(VirtQueue *q, const VirtqElement *first);
 /* Whether virtqueue_pop() would find a chain. */
 bool virtqueue_has_work(VirtQueue *q);
 /* Gives a chain back, of whose `in` buffers the first @written bytes were written. The guest sees it at virtqueue_publish().
@@ -63,6 +70,10 @@ bool virtqueue_arm(VirtQueue *q);
 bool virtqueue_map(VirtQueue *q);
 /* Forgets pointers and chains; for resets, after the state fields were set. */
 void virtqueue_forget(VirtQueue *q);
+/* The same, and all begins with the first entry. */
+void virtqueue_rewind(VirtQueue *q);
+/* Whether the driver may choose @num entries. */
+bool virtqueue_size_is_good(const VirtQueue *q, uint32_t num);
 
 /* ---- Buffers of a chain ---- */
 

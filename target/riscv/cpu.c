@@ -139,6 +139,7 @@ static void reset_csrs(RvCpu *cpu)
     cpu->mcounteren = cpu->scounteren = cpu->mcountinhibit = cpu->senvcfg = 0;
     cpu->menvcfg = rv_cpu_has(cpu, RV_EXT_SVADU) ? RV_MENVCFG_ADUE : 0;
     cpu->mcycle_offset = cpu->minstret_offset = 0;
+    cpu->miselect = cpu->siselect = 0;
     cpu->stimecmp = UINT64_MAX;
     __atomic_store_n(&cpu->mip_soft, 0, __ATOMIC_SEQ_CST);
     memset(cpu->pmpcfg, 0, sizeof(cpu->pmpcfg));
@@ -221,6 +222,8 @@ static const StateField state[] = {
     F(mcycle_offset, STATE_U64, "mcycle less the instruction count"),
     F(minstret_offset, STATE_U64, "minstret less the instruction count"),
     F(stimecmp, STATE_U64, "stimecmp"),
+    F(miselect, STATE_U64, "miselect"),
+    F(siselect, STATE_U64, "siselect"),
     A(pmpcfg, RV_N_PMP, STATE_U8, "PMP configuration"),
     A(pmpaddr, RV_N_PMP, STATE_U64, "PMP addresses"),
     { 0 },

@@ -22,12 +22,14 @@
 #include "target/riscv/isa-ext.h"
 #include "target/riscv/translate.h"
 
-/* Features that are CPU properties but no part of the ISA string or the translation; they share RvConfig.ext with RvExt. */
+/* Features that are no part of the translation; they share RvConfig.ext with RvExt. */
 enum {
     RV_FEATURE_SV39 = RV_N_EXTS,
     RV_FEATURE_SV48,
     RV_FEATURE_SV57,
     RV_FEATURE_PMP,
+    RV_FEATURE_SMAIA, /* the machine gave the hart an IMSIC: rv_cpu_set_imsic() */
+    RV_FEATURE_SSAIA,
     RV_N_FEATURES
 };
 
@@ -96,11 +98,21 @@ typedef struct RvPmpWindow {
 
 /* Where page tables are: a span of RAM or ROM that the PMP lets S read; see mmu.c. */
 typedef struct RvWalkRam {
-    const void *view;     /* the FlatView it was taken from; NULL: nothing kept */
+    uint64_t serial;      /* of the FlatView it was taken from; 0: nothing kept */
     uint64_t start, span; /* guest-physical; last offset from start at which an entry may begin */
     uint8_t *host;        /* of start */
     bool writable;
 } RvWalkRam;
+
+/* The interrupt file of an IMSIC for one privilege level as the hart's CSRs reach it (AIA 3.8 to 3.9). The vCPU's thread calls the functions,
+ * without the machine lock. */
+typedef struct RvImsic {
+    void *file;
+    /* The top interrupt as the CSR says it, 0: none. @claim: its pending bit is cleared in the same step. */
+    uint64_t (*topei)(void *file, bool claim);
+    /* Register @n (0x70-0xff; of 64-bit arrays the even ones only) with @xlen bits: sets the bits @mask to those of @value, returns what it was. */
+    uint64_t (*access)(void *file, unsigned n, unsigned xlen, uint64_t value, uint64_t mask);
+} RvImsic;
 
 typedef struct RvCpu {
     Cpu parent;
@@ -129,6 +141,9 @@ typedef struct RvCpu {
 
     /* Counters: value = running count + offset, or the offset alone while inhibited. */
     uint64_t mcycle_offset, minstret_offset;
+
+    uint64_t miselect, siselect;
+    RvImsic m_imsic, s_imsic; /* with RV_FEATURE_SMAIA, SSAIA */
 
     uint64_t stimecmp;
     Timer stimer;       /* raises STIP in mip_lines when time reaches stimecmp */
@@ -184,6 +199,8 @@ Irq *rv_cpu_irq(RvCpu *cpu, unsigned n);
 /* Where the time CSR and the supervisor timer read their ticks: @now(@opaque), @freq a second. Before the CPU runs; without it
  * the time CSR counts CLOCK_VIRTUAL at 10 MHz. */
 void rv_cpu_set_time_source(RvCpu *cpu, uint64_t (*now)(void *), void *opaque, uint64_t freq);
+/* The hart has an IMSIC with files @m and @s of the two levels, and with it the extensions Smaia and Ssaia. Before the CPU runs. */
+void rv_cpu_set_imsic(RvCpu *cpu, const RvImsic *m, const RvImsic *s);
 /* The single-string form of the ISA, as the device tree's riscv,isa: "rv64imafdc_zicbom_...". Free with g_free(). */
 char *rv_cpu_isa_string(const RvCpu *cpu);
 /* The names for riscv,isa-extensions: NULL-terminated, free with g_strfreev(). */
@@ -209,6 +226,8 @@ void rv_ext_list(unsigned xlen, GString *out);
 void rv_cpu_update_mode(RvCpu *cpu);
 /* mip as software reads it. */
 uint64_t rv_cpu_mip(const RvCpu *cpu);
+/* The interrupt of the highest default priority in @set, bits as in mip; 0: none. */
+unsigned rv_trap_first_irq(uint64_t set);
 /* Sets exit_request if an interrupt is pending and enabled now (mie, mstatus, mip or privilege changed). */
 void rv_cpu_check_interrupts(RvCpu *cpu);
 /* Ticks of the time CSR now. */

@@ -29,6 +29,9 @@ typedef struct Csr {
     void (*write)(RvCpu *cpu, unsigned index, uint64_t value);
     uint64_t (*modify)(RvCpu *cpu,
                        unsigned index); /* what csrrs and csrrc modify, if not what they read */
+    /* Instead of all of them, for what others may change at the same time: reads and, if @write, sets the bits @mask to those of @value, in
+     * one step. */
+    uint64_t (*swap)(RvCpu *cpu, bool write, uint64_t value, uint64_t mask);
     uint32_t offset;
     uint64_t mask;
 } Csr;
@@ -366,6 +369,14 @@ static void write_sip(RvCpu *cpu, unsigned index, uint64_t value)
     change_mip(cpu, value, cpu->mideleg & 1u << RV_IRQ_SSI);
 }
 
+/* The bits that software owns of mip; mvien, whose minimum it is to have no bits, changes nothing about them (AIA 5.3). */
+static uint64_t read_mvip(RvCpu *cpu, unsigned index)
+{
+    uint64_t soft = modify_mip(cpu, 0);
+
+    return cpu->menvcfg & RV_MENVCFG_STCE ? soft & ~(1ull << RV_IRQ_STI) : soft;
+}
+
 /* ---- Counters ---- */
 
 enum { COUNT_CY = 1, COUNT_IR = 4 };
@@ -564,6 +575,15 @@ static const Csr table[] = {
     { RV_CSR_SCAUSE, .name = "scause", .check = has_s, FIELD(scause), .mask = -1 },
     { RV_CSR_STVAL, .name = "stval", .check = has_s, FIELD(stval), .mask = -1 },
     { RV_CSR_SIP, .name = "sip", .check = has_s, .read = read_sip, .write = write_sip },
+    { RV_CSR_SIEH, .name = "sieh", .flags = CSR_HIGH, .check = rv_aia_check_s, .read = read_zero,
+      .write = write_nothing },
+    { RV_CSR_SISELECT, .name = "siselect", .check = rv_aia_check_s, FIELD(siselect),
+      .mask = 0x1ff },
+    { RV_CSR_SIREG, .name = "sireg", .check = rv_aia_check_sireg, .swap = rv_aia_swap_sireg },
+    { RV_CSR_SIPH, .name = "siph", .flags = CSR_HIGH, .check = rv_aia_check_s, .read = read_zero,
+      .write = write_nothing },
+    { RV_CSR_STOPEI, .name = "stopei", .check = rv_aia_check_s, .swap = rv_aia_swap_stopei },
+    { RV_CSR_STOPI, .name = "stopi", .check = rv_aia_check_s, .read = rv_aia_read_stopi },
     { RV_CSR_SATP, .name = "satp", .check = check_satp, FIELD(satp), .write = write_satp },
     { RV_CSR_STIMECMP, .name = "stimecmp", .flags = CSR_64, .check = check_stimecmp,
       FIELD(stimecmp), .write = write_stimecmp },
@@ -601,6 +621,23 @@ static const Csr table[] = {
     { RV_CSR_MCAUSE, .name = "mcause", FIELD(mcause), .mask = -1 },
     { RV_CSR_MTVAL, .name = "mtval", FIELD(mtval), .mask = -1 },
     { RV_CSR_MIP, .name = "mip", .read = read_mip, .write = write_mip, .modify = modify_mip },
+    { RV_CSR_MVIEN, .name = "mvien", .check = rv_aia_check_s, .read = read_zero,
+      .write = write_nothing },
+    { RV_CSR_MVIP, .name = "mvip", .check = rv_aia_check_s, .read = read_mvip, .write = write_mip },
+    { RV_CSR_MIDELEGH, .name = "midelegh", .flags = CSR_HIGH, .check = rv_aia_check_s,
+      .read = read_zero, .write = write_nothing },
+    { RV_CSR_MIEH, .name = "mieh", .flags = CSR_HIGH, .check = rv_aia_check, .read = read_zero,
+      .write = write_nothing },
+    { RV_CSR_MVIENH, .name = "mvienh", .flags = CSR_HIGH, .check = rv_aia_check_s,
+      .read = read_zero, .write = write_nothing },
+    { RV_CSR_MVIPH, .name = "mviph", .flags = CSR_HIGH, .check = rv_aia_check_s, .read = read_zero,
+      .write = write_nothing },
+    { RV_CSR_MISELECT, .name = "miselect", .check = rv_aia_check, FIELD(miselect), .mask = 0xff },
+    { RV_CSR_MIREG, .name = "mireg", .check = rv_aia_check_mireg, .swap = rv_aia_swap_mireg },
+    { RV_CSR_MIPH, .name = "miph", .flags = CSR_HIGH, .check = rv_aia_check, .read = read_zero,
+      .write = write_nothing },
+    { RV_CSR_MTOPEI, .name = "mtopei", .check = rv_aia_check, .swap = rv_aia_swap_mtopei },
+    { RV_CSR_MTOPI, .name = "mtopi", .check = rv_aia_check, .read = rv_aia_read_mtopi },
     { RV_CSR_PMPCFG0, RV_N_PMP / 4, "pmpcfg", 0, .check = has_pmp, .read = read_pmpcfg,
       .write = write_pmpcfg },
     { RV_CSR_PMPADDR0, RV_N_PMP, "pmpaddr", 0, .check = has_pmp, .read = read_pmpaddr,
@@ -669,6 +706,9 @@ static uint64_t shown(const RvCpu *cpu, const Csr *csr, uint64_t full)
 
 static uint64_t csr_read(RvCpu *cpu, const Csr *csr, unsigned number)
 {
+    if (csr->swap) {
+        return rv_cpu_xlen_mask(cpu, csr->swap(cpu, false, 0, 0));
+    }
     return shown(cpu, csr, read_full(cpu, csr, number));
 }
 
@@ -676,6 +716,10 @@ static void csr_write(RvCpu *cpu, const Csr *csr, unsigned number, uint64_t valu
 {
     uint64_t *field = (uint64_t *)((char *)cpu + csr->offset);
 
+    if (csr->swap) {
+        csr->swap(cpu, true, value, UINT64_MAX);
+        return;
+    }
     if (!rv_cpu_is_64(cpu)) {
         uint64_t old = csr->flags ? read_full(cpu, csr, number) : 0;
 
@@ -687,6 +731,11 @@ static void csr_write(RvCpu *cpu, const Csr *csr, unsigned number, uint64_t valu
     } else {
         *field = (*field & ~csr->mask) | (value & csr->mask);
     }
+}
+
+static uint64_t csr_swap(RvCpu *cpu, const Csr *csr, uint64_t value, uint64_t mask)
+{
+    return rv_cpu_xlen_mask(cpu, csr->swap(cpu, true, value, mask));
 }
 
 /* The entry of @number if the running code may access it, else raises illegal instruction. */
@@ -714,8 +763,12 @@ void rv_helper_csrw(Cpu *cpu, uint64_t value, uint32_t number)
 uint64_t rv_helper_csrrw(Cpu *cpu, uint64_t value, uint32_t number)
 {
     const Csr *csr = csr_access(rv_cpu(cpu), number, true);
-    uint64_t old = csr_read(rv_cpu(cpu), csr, number);
+    uint64_t old;
 
+    if (csr->swap) {
+        return csr_swap(rv_cpu(cpu), csr, value, UINT64_MAX);
+    }
+    old = csr_read(rv_cpu(cpu), csr, number);
     csr_write(rv_cpu(cpu), csr, number, value);
     return old;
 }
@@ -729,8 +782,12 @@ static uint64_t modify_base(RvCpu *cpu, const Csr *csr, unsigned number, uint64_
 uint64_t rv_helper_csrrs(Cpu *cpu, uint64_t mask, uint32_t number)
 {
     const Csr *csr = csr_access(rv_cpu(cpu), number, true);
-    uint64_t old = csr_read(rv_cpu(cpu), csr, number);
+    uint64_t old;
 
+    if (csr->swap) {
+        return csr_swap(rv_cpu(cpu), csr, UINT64_MAX, mask);
+    }
+    old = csr_read(rv_cpu(cpu), csr, number);
     csr_write(rv_cpu(cpu), csr, number, modify_base(rv_cpu(cpu), csr, number, old) | mask);
     return old;
 }
@@ -738,8 +795,12 @@ uint64_t rv_helper_csrrs(Cpu *cpu, uint64_t mask, uint32_t number)
 uint64_t rv_helper_csrrc(Cpu *cpu, uint64_t mask, uint32_t number)
 {
     const Csr *csr = csr_access(rv_cpu(cpu), number, true);
-    uint64_t old = csr_read(rv_cpu(cpu), csr, number);
+    uint64_t old;
 
+    if (csr->swap) {
+        return csr_swap(rv_cpu(cpu), csr, 0, mask);
+    }
+    old = csr_read(rv_cpu(cpu), csr, number);
     csr_write(rv_cpu(cpu), csr, number, modify_base(rv_cpu(cpu), csr, number, old) & ~mask);
     return old;
 }

@@ -19,11 +19,16 @@ enum {
     RV_CSR_STVEC = 0x105,
     RV_CSR_SCOUNTEREN = 0x106,
     RV_CSR_SENVCFG = 0x10a,
+    RV_CSR_SIEH = 0x114,
     RV_CSR_SSCRATCH = 0x140,
     RV_CSR_SEPC = 0x141,
     RV_CSR_SCAUSE = 0x142,
     RV_CSR_STVAL = 0x143,
     RV_CSR_SIP = 0x144,
+    RV_CSR_SISELECT = 0x150,
+    RV_CSR_SIREG = 0x151,
+    RV_CSR_SIPH = 0x154,
+    RV_CSR_STOPEI = 0x15c,
     RV_CSR_STIMECMP = 0x14d,
     RV_CSR_STIMECMPH = 0x15d,
     RV_CSR_SATP = 0x180,
@@ -34,9 +39,15 @@ enum {
     RV_CSR_MIE = 0x304,
     RV_CSR_MTVEC = 0x305,
     RV_CSR_MCOUNTEREN = 0x306,
+    RV_CSR_MVIEN = 0x308,
+    RV_CSR_MVIP = 0x309,
     RV_CSR_MENVCFG = 0x30a,
     RV_CSR_MSTATUSH = 0x310,
     RV_CSR_MEDELEGH = 0x312,
+    RV_CSR_MIDELEGH = 0x313,
+    RV_CSR_MIEH = 0x314,
+    RV_CSR_MVIENH = 0x318,
+    RV_CSR_MVIPH = 0x319,
     RV_CSR_MENVCFGH = 0x31a,
     RV_CSR_MCOUNTINHIBIT = 0x320,
     RV_CSR_MHPMEVENT3 = 0x323,
@@ -45,6 +56,10 @@ enum {
     RV_CSR_MCAUSE = 0x342,
     RV_CSR_MTVAL = 0x343,
     RV_CSR_MIP = 0x344,
+    RV_CSR_MISELECT = 0x350,
+    RV_CSR_MIREG = 0x351,
+    RV_CSR_MIPH = 0x354,
+    RV_CSR_MTOPEI = 0x35c,
     RV_CSR_PMPCFG0 = 0x3a0,
     RV_CSR_PMPADDR0 = 0x3b0,
     RV_CSR_TSELECT = 0x7a0,
@@ -63,11 +78,13 @@ enum {
     RV_CSR_TIMEH = 0xc81,
     RV_CSR_INSTRETH = 0xc82,
     RV_CSR_HPMCOUNTER3H = 0xc83,
+    RV_CSR_STOPI = 0xdb0,
     RV_CSR_MVENDORID = 0xf11,
     RV_CSR_MARCHID = 0xf12,
     RV_CSR_MIMPID = 0xf13,
     RV_CSR_MHARTID = 0xf14,
     RV_CSR_MCONFIGPTR = 0xf15,
+    RV_CSR_MTOPI = 0xfb0,
     RV_N_CSRS = 0x1000
 };
 
@@ -117,6 +134,17 @@ bool rv_csr_poke(RvCpu *cpu, unsigned number, uint64_t value);
 const char *rv_csr_name(unsigned xlen, unsigned number, char *name);
 /* Makes the host round as frm says, after it changed. What the host cannot, the translator leaves to helpers. */
 void rv_csr_update_rounding(RvCpu *cpu);
+/* CSRs of the Advanced Interrupt Architecture (aia.c), for the table. */
+bool rv_aia_check(const RvCpu *cpu, unsigned csr);
+bool rv_aia_check_s(const RvCpu *cpu, unsigned csr);
+bool rv_aia_check_mireg(const RvCpu *cpu, unsigned csr);
+bool rv_aia_check_sireg(const RvCpu *cpu, unsigned csr);
+uint64_t rv_aia_read_mtopi(RvCpu *cpu, unsigned index);
+uint64_t rv_aia_read_stopi(RvCpu *cpu, unsigned index);
+uint64_t rv_aia_swap_mireg(RvCpu *cpu, bool write, uint64_t value, uint64_t mask);
+uint64_t rv_aia_swap_sireg(RvCpu *cpu, bool write, uint64_t value, uint64_t mask);
+uint64_t rv_aia_swap_mtopei(RvCpu *cpu, bool write, uint64_t value, uint64_t mask);
+uint64_t rv_aia_swap_stopei(RvCpu *cpu, bool write, uint64_t value, uint64_t mask);
 /* mstatus after reset for this hart's XLEN and extensions. */
 uint64_t rv_csr_mstatus_reset(const RvCpu *cpu);
 

@@ -18,6 +18,7 @@ enum {
     ONLY_32 = 4,
     NO_STRING = 8, /* not in the ISA string */
     DERIVED = 16,  /* no bit and no property: there when all its needs are */
+    MACHINE = 32,  /* no property: there when the machine has what belongs to it */
 };
 
 typedef struct ExtInfo {
@@ -75,6 +76,8 @@ static const ExtInfo table[] = {
     { "zbkc", RV_EXT_ZBKC, IN_MAX, 0, 0, "carry-less multiplication for cryptography" },
     { "zbkx", RV_EXT_ZBKX, IN_MAX, 0, 0, "crossbar permutations" },
     { "zbs", RV_EXT_ZBS, IN_ALL, 0, 0, "single-bit instructions" },
+    { "smaia", RV_FEATURE_SMAIA, 0, MACHINE, 0, "advanced interrupt architecture" },
+    { "ssaia", RV_FEATURE_SSAIA, 0, MACHINE, 0, "advanced interrupt architecture for S" },
     { "ssccptr", 0, 0, DERIVED, B(RV_EXT_S), "page tables in main memory are read" },
     { "sscounterenw", 0, 0, DERIVED, B(RV_EXT_S), "scounteren is writable" },
     { "sstc", RV_EXT_SSTC, IN_ALL, 0, B(RV_EXT_S), "supervisor timer compare" },
@@ -116,7 +119,7 @@ static bool fits_xlen(const ExtInfo *info, unsigned xlen)
 
 static bool is_property(const ExtInfo *info)
 {
-    return !(info->flags & (FIXED | DERIVED));
+    return !(info->flags & (FIXED | DERIVED | MACHINE));
 }
 
 /* ---- Properties ---- */

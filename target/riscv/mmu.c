@@ -76,9 +76,9 @@ static bool find_tables(RvCpu *cpu, const FlatView *view, uint64_t phys, unsigne
     if (last - phys < size - 1) {
         return false;
     }
-    cpu->walk_ram =
-        (RvWalkRam){ view, start, last - start - (size - 1), range->host + (start - range->start),
-                     !range->readonly && (prot & MEM_PROT_W) };
+    cpu->walk_ram = (RvWalkRam){ view->serial, start, last - start - (size - 1),
+                                 range->host + (start - range->start),
+                                 !range->readonly && (prot & MEM_PROT_W) };
     return true;
 }
 
@@ -246,7 +246,7 @@ static inline __attribute__((always_inline)) bool walk_tables(const Walk *w, uin
         uint64_t phys = table + (w->va >> shift & ((1u << index_bits) - 1)) * size, pte;
         void *host;
 
-        if (G_UNLIKELY(phys - ram->start > ram->span || ram->view != view) &&
+        if (G_UNLIKELY(phys - ram->start > ram->span || ram->serial != view->serial) &&
             !find_tables(w->cpu, view, phys, size)) {
             return access_fault(w);
         }

@@ -65,7 +65,7 @@ void rv_pmp_update(RvCpu *cpu)
     for (unsigned i = 0; i < G_N_ELEMENTS(cpu->pmp_window); i++) {
         cpu->pmp_window[i] = (RvPmpWindow){ .first = 1, .last = 0 };
     }
-    cpu->walk_ram.view = NULL;
+    cpu->walk_ram.serial = 0;
 }
 
 /* ---- Matching ---- */

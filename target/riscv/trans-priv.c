@@ -17,11 +17,15 @@ enum {
     CSR_SEPC = 0x141,
     CSR_SCAUSE = 0x142,
     CSR_STVAL = 0x143,
+    CSR_SISELECT = 0x150,
+    CSR_STOPEI = 0x15c,
     CSR_MTVEC = 0x305,
     CSR_MSCRATCH = 0x340,
     CSR_MEPC = 0x341,
     CSR_MCAUSE = 0x342,
     CSR_MTVAL = 0x343,
+    CSR_MISELECT = 0x350,
+    CSR_MTOPEI = 0x35c,
 };
 
 /* Whether a write may change the mode, translation, memory protection, or which interrupts are
@@ -35,11 +39,15 @@ static bool write_ends_block(unsigned csr)
     case CSR_SEPC:
     case CSR_SCAUSE:
     case CSR_STVAL:
+    case CSR_SISELECT:
+    case CSR_STOPEI:
     case CSR_MTVEC:
     case CSR_MSCRATCH:
     case CSR_MEPC:
     case CSR_MCAUSE:
     case CSR_MTVAL:
+    case CSR_MISELECT:
+    case CSR_MTOPEI:
         return false;
     default:
         return true;

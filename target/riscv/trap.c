@@ -133,8 +133,8 @@ uint64_t rv_cpu_mip(const RvCpu *cpu)
     return soft | __atomic_load_n(&cpu->mip_lines, __ATOMIC_SEQ_CST);
 }
 
-/* The interrupts of @set in order of priority: the same for those to M and to S. */
-static unsigned first_irq(uint64_t set)
+/* The order is the same for those to M and to S. */
+unsigned rv_trap_first_irq(uint64_t set)
 {
     static const uint8_t order[] = { RV_IRQ_MEI, RV_IRQ_MSI, RV_IRQ_MTI,
                                      RV_IRQ_SEI, RV_IRQ_SSI, RV_IRQ_STI };
@@ -156,10 +156,10 @@ static unsigned pending_irq(const RvCpu *cpu)
         return 0;
     }
     if (to_m && (cpu->priv < RV_PRIV_M || (cpu->mstatus & RV_MSTATUS_MIE))) {
-        return first_irq(to_m);
+        return rv_trap_first_irq(to_m);
     }
     if (cpu->priv < RV_PRIV_S || (cpu->priv == RV_PRIV_S && (cpu->mstatus & RV_MSTATUS_SIE))) {
-        return first_irq(pending & cpu->mideleg);
+        return rv_trap_first_irq(pending & cpu->mideleg);
     }
     return 0;
 }

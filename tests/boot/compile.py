@@ -9,7 +9,6 @@ The image is checked by menura-img, and by qemu-img where it is installed.
 """
 import argparse
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -22,7 +21,6 @@ from console import Console                                       # noqa: E402
 from tap import Skip, Tap                                         # noqa: E402
 
 PROMPT = r"root@debian:\S*# "
-MONITOR = r"\(menura\) "
 IMG = os.path.join(machine.BUILD, "menura-img")
 # File n has 30 functions of loops and floating point; the program sums them all up.
 MAKE = r"""mkdir -p /root/work; cd /root/work; rm -rf *; cat >gen.py <<'END'
@@ -77,12 +75,6 @@ def power_off(console):
     assert console.wait(machine.limit(180)) == 0
 
 
-def monitor(console, line):
-    console.send("\x01c")
-    console.line(line)
-    return console.expect(r"(?s)" + re.escape(line) + r"\s*\n(.*?)" + MONITOR, machine.limit(120))[1]
-
-
 def check(image, folder):
     """Both tools find the image whole, and the same in it."""
     raw = os.path.join(folder, "raw")
@@ -106,7 +98,7 @@ def run(files, interrupted):
                 power_off(console)
                 return found
             console.expect(rf"compiled {files // 3}\b", machine.limit(600))
-            said = monitor(console, "savevm middle")
+            said = console.monitor("savevm middle", machine.limit(120))
             assert "savevm" not in said, said
             console.line("quit")
             console.wait(60)

@@ -27,19 +27,27 @@ from tap import Tap                                               # noqa: E402
 PAGE, DISK, PATTERN = 4096, 8 << 20, 1 << 20
 CHUNK = 64 << 10                # belongs to one process
 WORKERS, OPERATIONS = 8, 60
+VIRTIO, NVME, SCSI = "virtio-blk-device", "nvme,serial=A1", "scsi-hd"
 INIT = """#!/bin/sh
 export PATH=/bin:/sbin
 mount -t devtmpfs dev /dev
 mount -t proc proc /proc
-while read -r module; do
-    insmod "/modules/$module"
-done </modules/list
+sh /modules/load
+for try in 1 2 3 4 5 6 7 8 9 10; do # some are looked for in the background
+    for disk in /dev/vda /dev/nvme0n1 /dev/sda; do
+        [ -b $disk ] && break 2
+    done
+    sleep 0.5
+done
+if [ $disk = /dev/nvme0n1 ]; then
+    echo "DRIVER $(readlink /sys/class/nvme/nvme0/device/driver)"
+fi
 worker() {
     while read -r what flags at pages from sum; do
         case $what in
-        write) dd if=/pattern of=/dev/vda bs=4096 skip="$from" seek="$at" count="$pages" conv="notrunc$sum" $flags 2>/error.$1 ||
+        write) dd if=/pattern of=$disk bs=4096 skip="$from" seek="$at" count="$pages" conv="notrunc$sum" $flags 2>/error.$1 ||
             cat /error.$1 ;;
-        read) found=$(dd if=/dev/vda bs=4096 skip="$at" count="$pages" $flags 2>/error.$1 | sha256sum)
+        read) found=$(dd if=$disk bs=4096 skip="$at" count="$pages" $flags 2>/error.$1 | sha256sum)
             [ "$found" = "$sum  -" ] || echo "WRONG $at $pages $flags: $found" ;;
         esac
     done <"/work.$1"
@@ -51,7 +59,7 @@ done
 wait
 sync
 echo 3 >/proc/sys/vm/drop_caches
-echo "DISK $(sha256sum </dev/vda)"
+echo "DISK $(sha256sum <$disk)"
 poweroff -f
 """
 
@@ -99,7 +107,7 @@ def served(path):
         assert server.wait(30) == 0, "the server failed"
 
 
-def run(seed, options, kept, place=contextlib.nullcontext):
+def run(seed, options, kept, place=contextlib.nullcontext, device=VIRTIO, append="", adapter=()):
     """@kept: the image is what the guest wrote; else it stays as it was. @place: what the emulator opens for it."""
     if place is served:
         machine.needs_menura("menura-nbd")
@@ -113,7 +121,7 @@ def run(seed, options, kept, place=contextlib.nullcontext):
         initrd = make_initrd(folder, rand, disk)
         with place(path) as name, machine.start(
                 "-M", "virt", "-m", "256M", "-smp", "4", "-kernel", machine.guest("Image"), "-initrd", initrd,
-                "-append", "console=ttyS0 quiet", *machine.disk(name, options=options), "-nographic") as console:
+                "-append", f"console=ttyS0 quiet {append}", *adapter, *machine.disk(name, options=options, device=device), "-nographic") as console:
             status = console.wait(machine.limit(180))
             text = console.text
         with open(path, "rb") as f:
@@ -123,6 +131,7 @@ def run(seed, options, kept, place=contextlib.nullcontext):
     found = re.search(r"DISK ([0-9a-f]{64})", text)
     assert found and found[1] == hashlib.sha256(disk).hexdigest(), "the guest reads something else: " + text[-2000:]
     assert image == (disk if kept else before), "the image has something else"
+    assert "nvme" not in device or re.search(r"DRIVER \S*/nvme$", text, re.M), "another driver: " + text[-2000:]
     return f"{WORKERS * OPERATIONS} operations, seed {seed}"
 
 
@@ -135,10 +144,22 @@ def main():
     for engine in ("threads", "io_uring"):
         tap.case(f"integrity-{engine}", run, args.seed, f",aio={engine}", True)
         tap.case(f"integrity-{engine}-snapshot", run, args.seed, f",aio={engine},snapshot=on", False)
+        tap.case(f"integrity-{engine}-nvme", run, args.seed, f",aio={engine}", True, contextlib.nullcontext, NVME)
     for cache in ("none", "directsync"):
         tap.case(f"integrity-{cache}", run, args.seed, f",cache={cache},discard=unmap", True)
+    tap.case("integrity-nvme-direct", run, args.seed, ",cache=none,discard=unmap", True, contextlib.nullcontext,
+             NVME + ",logical_block_size=4096,physical_block_size=4096,max_ioqpairs=1,mdts=3")
     for name, options in (("", ",discard=unmap"), ("-io_uring", ",aio=io_uring"), ("-snapshot", ",snapshot=on")):
         tap.case("integrity-nbd" + name, run, args.seed, options, "snapshot" not in name, served)
+    for name, properties, append in (("", "", ""), ("-packed", ",packed=on", ""), ("-packed-flags", ",packed=on,event_idx=off", ""),
+                                     ("-plain", ",event_idx=off,indirect_desc=off", ""),
+                                     ("-packed-plain", ",packed=on,indirect_desc=off", ""),
+                                     ("-legacy", "", "virtio_pci.force_legacy=1")):
+        tap.case("integrity-pci" + name, run, args.seed, "", True, contextlib.nullcontext, "virtio-blk-pci" + properties, append)
+    for name, adapter, options in (("", "virtio-scsi-pci", ",aio=io_uring"), ("-queues", "virtio-scsi-device,num_queues=4", "")):
+        tap.case("integrity-scsi" + name, run, args.seed, options, True, contextlib.nullcontext, SCSI, "", ("-device", adapter))
+    for name, options in (("", ",discard=unmap"), ("-io_uring", ",aio=io_uring"), ("-direct", ",cache=none")):
+        tap.case("integrity-ahci" + name, run, args.seed, options, True, contextlib.nullcontext, "ide-hd,bus=ahci.2", "", ("-device", "ahci,id=ahci"))
     sys.exit(tap.finish())
 
 

@@ -20,7 +20,6 @@ import machine                                                    # noqa: E402
 from console import Console                                       # noqa: E402
 from tap import Tap                                               # noqa: E402
 
-MONITOR = r"\(menura\) "
 SIZE = 8            # MiB
 WRITE = "dd if=/mnt/pattern of=/dev/vda bs=64k conv=fsync 2>/dev/null && echo WRIT''TEN || echo FAI''LED"
 READ = "echo 3 >/proc/sys/vm/drop_caches; cmp /mnt/pattern /dev/vda && echo SA''ME || echo FAI''LED"
@@ -52,10 +51,8 @@ class Guest:
 
     def monitor(self, line):
         """What the monitor says to @line."""
-        self.console.send("\x01c")
-        self.console.line(line)
         self.seen = self.console.seen
-        text = self.console.expect(r"(?s)" + line + r"\s*\n(.*?)" + MONITOR, 30)[1]
+        text = self.console.monitor(line, 30)
         self.console.send("\x01c")
         return text
 

@@ -27,8 +27,8 @@ def finish(console):
     assert status == 0, f"exit status {status}"
 
 
-def common():
-    return ["-m", "512M", "-smp", "2", *machine.disk(machine.guest("esp.img")), "-snapshot", "-nographic"]
+def common(device="virtio-blk-device"):
+    return ["-m", "512M", "-smp", "2", *machine.disk(machine.guest("esp.img"), device=device), "-snapshot", "-nographic"]
 
 
 def u_boot_m():
@@ -47,8 +47,8 @@ def u_boot_m():
         assert status == 0, f"exit status {status}"
 
 
-def u_boot_s():
-    with machine.start("-M", "virt", "-bios", machine.guest("fw_dynamic.bin"), "-kernel", machine.guest("u-boot-s.bin"),
+def u_boot_s(board="virt"):
+    with machine.start("-M", board, "-bios", machine.guest("fw_dynamic.bin"), "-kernel", machine.guest("u-boot-s.bin"),
                        *common()) as console:
         console.expect(r"U-Boot 20\d\d", machine.limit(60))
         console.expect(r"Starting kernel", machine.limit(120))
@@ -68,12 +68,12 @@ def flash_options(code, variables, folder):
             "-device", f"loader,file={variables},addr=0x22000000,force-raw=on"]
 
 
-def edk2():
+def edk2(device, board="virt", adapter=()):
     with tempfile.TemporaryDirectory() as folder:
         variables = os.path.join(folder, "vars.fd")
         shutil.copyfile(machine.guest("efi-vars.fd"), variables)
         flash = flash_options(machine.guest("efi-code.fd"), variables, folder)
-        with machine.start("-M", "virt", *flash, *common()) as console:
+        with machine.start("-M", board, *flash, *adapter, *common(device)) as console:
             console.expect(r"EFI stub|Booting Linux|Linux version", machine.limit(300))
             finish(console)
 
@@ -82,7 +82,12 @@ def main():
     tap = Tap(sys.argv[1:])
     tap.case("u-boot-m", u_boot_m)
     tap.case("u-boot-s", u_boot_s)
-    tap.case("edk2", edk2)
+    tap.case("u-boot-s-aia", u_boot_s, "virt,aia=aplic-imsic")
+    tap.case("edk2", edk2, "virtio-blk-device")
+    tap.case("edk2-pci", edk2, "virtio-blk-pci")
+    tap.case("edk2-nvme", edk2, "nvme,serial=A1")
+    tap.case("edk2-ahci", edk2, "ide-hd,bus=a.3", "virt", ("-device", "ahci,id=a"))
+    tap.case("edk2-aia", edk2, "nvme,serial=A1", "virt,aia=aplic-imsic")
     sys.exit(tap.finish())
 
 

@@ -6,19 +6,40 @@
 
 The guest types to itself (init=), so that no input from outside arrives at one time or another.
 """
+import contextlib
 import os
 import re
+import socket
 import sys
 import tempfile
+import threading
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import machine                                                    # noqa: E402
 from tap import Tap                                               # noqa: E402
 
 
-def boot(harts, log):
+class Disturber(threading.Thread):
+    """Stops the vCPUs again and again, by what it asks the monitor for."""
+
+    def __init__(self, path):
+        super().__init__(daemon=True)
+        self.path = path
+
+    def run(self):
+        with socket.socket(socket.AF_UNIX) as s, contextlib.suppress(ConnectionError):
+            while s.connect_ex(self.path):
+                time.sleep(0.001)
+            while True:
+                s.sendall(b"info registers\n")
+                s.recv(1 << 16)
+                time.sleep(0.002)
+
+
+def boot(harts, log, monitor="none"):
     """Console output and the log's word on instructions."""
-    extra = ["-icount", "shift=0", "-d", "cpu_reset", "-D", log, "-monitor", "none", "-serial", "stdio", "-display", "none"]
+    extra = ["-icount", "shift=0", "-d", "cpu_reset", "-D", log, "-monitor", monitor, "-serial", "stdio", "-display", "none"]
     options = [o for o in machine.linux(harts, append="init=/sbin/selftest") if o != "-nographic"]
     with machine.start(*options, *extra) as console:
         status = console.wait(machine.limit(300))
@@ -28,11 +49,14 @@ def boot(harts, log):
     return console.text, found
 
 
-def twice(harts):
+def twice(harts, disturbed=False):
     machine.needs_menura("this -icount")
     with tempfile.TemporaryDirectory() as folder:
         first, count = boot(harts, os.path.join(folder, "1"))
-        second, count2 = boot(harts, os.path.join(folder, "2"))
+        path = os.path.join(folder, "monitor")
+        if disturbed:
+            Disturber(path).start()
+        second, count2 = boot(harts, os.path.join(folder, "2"), f"unix:{path},server=on,wait=off" if disturbed else "none")
     assert "SELFTEST-END" in first, "the guest did not do its work: " + first[-500:]
     for a, b in zip(first.splitlines(), second.splitlines()):
         assert a == b, f"the runs differ:\n{a}\n{b}"
@@ -46,6 +70,7 @@ def main():
     tap = Tap(sys.argv[1:])
     for harts in (1, 2):
         tap.case(f"twice-{harts}", twice, harts)
+    tap.case("disturbed", twice, 2, True)
     sys.exit(tap.finish())
 
 

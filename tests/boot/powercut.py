@@ -5,12 +5,15 @@ power is cut at each boundary between them.
 
     powercut.py [--seed N] [--steps N] [CASE-PATTERN...]
 
+Other cases make snapshots in the image meanwhile (savevm), of names that are there already, too.
+
 See tests/powercut/replay.c for what is asked of the disk after each cut. With a file system, e2fsck must make it whole from its own
 journal, and each file that was synced must be there.
 """
 import argparse
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -27,13 +30,12 @@ PAGE, DISK, PATTERN_PAGES = 4096, 4 << 20, 512
 WORKERS = 4
 FILES = 5           # that a process writes ever again, with a file system
 FILE_PAGES = 8
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None     # where the host's disk does not matter
 BOOT = """#!/bin/sh
 export PATH=/bin:/sbin
 mount -t devtmpfs dev /dev
 mount -t proc proc /proc
-while read -r module; do
-    insmod "/modules/$module"
-done </modules/list
+sh /modules/load
 %s
 for w in 0 1 2 3; do
     worker $w <"/work.$w" &
@@ -58,7 +60,7 @@ worker() {
     while read -r at pages from; do
         n=$((n+1))
         dd if=/pattern of=/mnt/new.$1 bs=4096 skip="$from" count="$pages" conv=fsync 2>/dev/null || echo FAILED
-        mv /mnt/new.$1 /mnt/$1.$((n %% 5))
+        mv /mnt/new.$1 /mnt/$1.$((n % 5))
         sync
         echo "synced $1 $n"
     done
@@ -83,7 +85,7 @@ def make_work(rand, steps, most):
 
 def make_initrd(folder, pattern, work, files):
     cpio = Cpio()
-    boot = BOOT % ((FILE_WORKER.replace("%%", "%"), "umount /mnt") if files else (RAW_WORKER, ""))
+    boot = BOOT % ((FILE_WORKER, "umount /mnt") if files else (RAW_WORKER, ""))
     cpio.file("init", boot.encode(), 0o755)
     cpio.file("pattern", pattern)
     for worker, lines in enumerate(work):
@@ -138,16 +140,32 @@ class Run:
             os.symlink(self.path("base.raw"), self.path(place + "/base.raw"))
         return image
 
-    def emulate(self, image, fmt, options, kill):
-        """Until the guest ends, or is killed after that many seconds of work."""
-        self.write("console", b"")
-        env = {**os.environ, "WRITE_LOG": self.path("log"), "WRITE_LOG_FILES": f"{image}:{self.path('console')}",
+    def command(self, image, fmt, options=""):
+        return [machine.PROGRAM, "-M", "virt", "-m", "128M", "-smp", "4", "-display", "none", "-serial", "file:" + self.path("console"),
+                "-drive", f"file={image},format={fmt},if=none,id=hd0,aio=threads{options}", "-device", "virtio-blk-device,drive=hd0",
+                "-monitor", "stdio"]
+
+    def linux(self):
+        return ["-kernel", machine.guest("Image"), "-initrd", self.initrd, "-append", "console=ttyS0 quiet"]
+
+    def start(self, argv, image):
+        """The emulator, what it does being logged."""
+        for name in ("console", "monitor"):
+            self.write(name, b"")
+        env = {**os.environ, "WRITE_LOG": self.path("log"), "WRITE_LOG_FILES": f"{image}:{self.path('console')}:{self.path('monitor')}",
                "LD_PRELOAD": os.path.join(machine.BUILD, "tests", "libwrite-log.so")}
-        argv = [machine.PROGRAM, "-M", "virt", "-m", "128M", "-smp", "4", "-display", "none", "-serial", "file:" + self.path("console"),
-                "-kernel", machine.guest("Image"), "-initrd", self.initrd, "-append", "console=ttyS0 quiet",
-                "-drive", f"file={image},format={fmt},if=none,id=hd0,aio=threads{options}", "-device", "virtio-blk-device,drive=hd0"]
-        with subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL) as p:
+        with open(self.path("monitor"), "r+b") as f:
+            return subprocess.Popen(argv, env=env, stdin=subprocess.PIPE, stdout=f, text=True)
+
+    def emulate(self, image, fmt, options, kill, names=()):
+        """Until the guest ends, or is killed after that many seconds of work."""
+        with self.start(self.command(image, fmt, options) + self.linux(), image) as p:
             try:
+                for name in names:
+                    self.wait_for("synced", machine.limit(60))
+                    time.sleep(0.5)
+                    p.stdin.write(f"savevm {name}\ninfo version\n")
+                    p.stdin.flush()
                 if kill:
                     self.wait_for("synced", machine.limit(60))
                 status = p.wait(kill or machine.limit(240))
@@ -158,21 +176,43 @@ class Run:
             text = f.read()
         assert status == (-9 if kill else 0) and "FAILED" not in text, f"status {status}: {text[-1000:]}"
 
-    def wait_for(self, what, seconds):
+    def wait_for(self, what, seconds, where="console"):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            with open(self.path("console"), "rb") as f:
+            with open(self.path(where), "rb") as f:
                 if what.encode() in f.read():
                     return
             time.sleep(0.1)
+
+    def save(self, image, names):
+        """Snapshots of a machine without a guest."""
+        with self.start(self.command(image, "qcow2"), image) as p:
+            p.stdin.write("".join(f"savevm {name}\n" for name in names) + "info version\n")
+            p.stdin.flush()
+            self.wait_for("info version", machine.limit(120), "monitor")
+            p.stdin.write("quit\n")
+            p.stdin.close()
+            assert p.wait(machine.limit(30)) == 0
+
+    def load(self, image):
+        """A machine goes on with each snapshot that the image has."""
+        p = subprocess.run([os.path.join(machine.BUILD, "menura-img"), "snapshot", "-l", image], check=True, capture_output=True, text=True)
+        ids = [line.split()[0] for line in p.stdout.splitlines()[2:]]
+        assert ids, f"{image} has no snapshot"
+        for ident in ids:
+            p = subprocess.run(self.command(image, "qcow2") + ["-loadvm", ident], input="info status\nquit\n", check=False,
+                               capture_output=True, text=True)
+            assert p.returncode == 0 and "running" in p.stdout, f"{image} {ident}: {p.stdout}{p.stderr}"
+        return len(ids)
 
     def replay(self, fmt, *options):
         p = subprocess.run([os.path.join(machine.BUILD, "tests", "powercut-replay"), self.path("log"), fmt, self.path("scratch"),
                             self.path("pattern"), self.path("base.raw"), self.path("work"), "--seed", str(self.seed), *options,
                             self.path("before/disk." + fmt)], check=False, capture_output=True, text=True)
         assert p.returncode == 0, p.stderr
-        cuts, synced = p.stdout.split(" cuts, synced ")
-        assert sum(map(int, synced.split())) > 0 and int(cuts) > sum(map(int, synced.split())), p.stdout
+        cuts, synced, saved = re.fullmatch(r"(\d+) cuts, synced ([\d ]+), saved (\d+)\n", p.stdout).groups()
+        done = sum(map(int, synced.split())) + int(saved)
+        assert done > 0 and int(cuts) > done, p.stdout
         return cuts + " cuts"
 
     def check_file_system(self, raw, synced):
@@ -195,6 +235,28 @@ def blocks(seed, steps, fmt, create, options, kill=0):
         image = run.make_disk(fmt, create)
         run.emulate(image, fmt, options, kill)
         return f"{run.replay(fmt)}, seed {seed}"
+
+
+def saves(seed, names, create):
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        run = Run(folder, seed, 0, False)
+        image = run.make_disk("qcow2", create)
+        run.save(image, names)
+        os.mkdir(run.path("cuts"))
+        cuts = run.replay("qcow2", "--sample", run.path("cuts"), "60")
+        os.symlink(run.path("base.raw"), run.path("cuts/base.raw"))
+        images = [n for n in os.listdir(run.path("cuts")) if n.isdecimal()]
+        loaded = sum(run.load(run.path("cuts/" + n)) for n in images)
+        assert loaded, "no snapshot was loaded"
+        return f"{cuts}, {loaded} loaded, seed {seed}"
+
+
+def saves_meanwhile(seed, steps, names):
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        run = Run(folder, seed, steps, False)
+        image = run.make_disk("qcow2", ["backing"])
+        run.emulate(image, "qcow2", "", 0, names)
+        return f"{run.replay('qcow2')}, seed {seed}"
 
 
 def noticed(seed, steps):
@@ -231,6 +293,7 @@ def main():
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     parser.add_argument("--steps", type=int, default=60, help="of each of the guest's processes")
     parser.add_argument("--every", type=int, default=40, help="so many cuts of which one has its file system checked")
+    parser.add_argument("--saves", type=int, default=3, help="so many times three snapshots")
     parser.add_argument("cases", nargs="*")
     args = parser.parse_args()
     machine.needs_menura("a build folder with the log")
@@ -250,6 +313,11 @@ def main():
             ("vhdx", "vhdx", ["-o", "log_size=1M,block_size=1M"], ""),
             ("parallels", "parallels", [], "")):
         tap.case(name, blocks, args.seed, args.steps, fmt, create, options)
+    for name, create in (("small-clusters", ["-o", "cluster_size=4k"]), ("backing", ["backing"]),
+                         ("extended-l2", ["-o", "extended_l2=on,cluster_size=64k"])):
+        tap.case("savevm-" + name, saves, args.seed, ["one", "two", "one"] * args.saves, create)
+    if args.saves > 3:      # each image has megabytes of memory
+        tap.case("savevm-guest", saves_meanwhile, args.seed, 20, ["one", "one"])
     tap.case("loss-is-noticed", noticed, args.seed, args.steps)
     tap.case("qcow2-killed", blocks, args.seed, args.steps * 100, "qcow2", ["backing"], "", 4)
     tap.case("ext4-raw", file_system, args.seed, args.steps // 4, "raw", [], args.every)

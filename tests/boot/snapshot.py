@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,6 @@ from console import Console                                       # noqa: E402
 from tap import Tap                                               # noqa: E402
 
 PROMPT = r"root@menura:\S*# "
-MONITOR = r"\(menura\) "
 # Two processes that hash what the other wrote to the disk last, ever again; the sum at the end depends on every round.
 WORK = """cat >/w.sh <<'END'
 i=0; s=$1; while [ $i -lt $2 ]; do s=$(echo $s $i | sha256sum | cut -c1-64); echo $s >/f$1; [ $((i % 20)) = 0 ] && sync; i=$((i+1)); done
@@ -27,20 +27,22 @@ echo "RESULT$1 $(cat /f$1)"
 END
 """
 ROUNDS = 250
+# The disk's name in the guest, its model, what it is plugged into.
+KINDS = {"virtio": ("vda", "virtio-blk-device", []), "nvme": ("nvme0n1", "nvme,serial=A1", []),
+         "ahci": ("sda", "ide-hd,bus=a.0", ["-device", "ahci,id=a"])}
 
 
-def command(disk, *more):
+def command(disk, *more, kind="virtio"):
     image = "qcow2" if disk.endswith("qcow2") else "raw"
+    name, device, adapter = KINDS[kind]
     return [machine.PROGRAM, "-M", "virt", "-m", "128M", "-smp", "4", "-nographic", "-kernel", machine.guest("Image"), "-initrd",
-            machine.guest("initramfs.cpio"), "-append", "console=ttyS0 root=/dev/vda rw", "-drive",
-            f"file={disk},format={image},if=none,id=hd0", "-device", "virtio-blk-device,drive=hd0", *more]
+            machine.guest("initramfs.cpio"), "-append", f"console=ttyS0 root=/dev/{name} rw", "-drive",
+            f"file={disk},format={image},if=none,id=hd0", *adapter, "-device", f"{device},drive=hd0", *more]
 
 
-def monitor(console, line):
-    """What the monitor says to @line."""
-    console.send("\x01c")
-    console.line(line)
-    text = console.expect(r"(?s)" + re.escape(line) + r"\s*\n(.*?)" + MONITOR, 60)[1]
+def monitor(console, line, then=None):
+    """What the monitor says to @line; then the guest has the keyboard again."""
+    text = console.monitor(line, then=then)
     console.send("\x01c")
     return text
 
@@ -48,7 +50,7 @@ def monitor(console, line):
 def results(console):
     found = {}
     for _ in range(2):
-        m = console.expect(r"RESULT([ab]) ([0-9a-f]{64})", machine.limit(120))
+        m = console.expect(r"RESULT([ab]) ([0-9a-f]{64})\n", machine.limit(120))
         found[m[1]] = m[2]
     return found
 
@@ -72,11 +74,11 @@ def boot(console):
     console.expect(r"& wait", 20)
 
 
-def kept_and_taken_back(folder, more, image=None):
+def kept_and_taken_back(folder, more, image=None, kind="virtio"):
     disk = image or os.path.join(folder, "disk.img")
     if not image:
         shutil.copyfile(machine.guest("demo.img"), disk)
-    with Console(command(disk, *more)) as console:
+    with Console(command(disk, *more, kind=kind)) as console:
         boot(console)
         said = monitor(console, "savevm first")
         assert "savevm:" not in said, said
@@ -85,7 +87,7 @@ def kept_and_taken_back(folder, more, image=None):
         assert "loadvm:" not in said, said
         assert results(console) == expected(), "the machine that was taken back computed something else"
         assert re.search(r"first +[\d.]+ MiB", monitor(console, "info snapshots"))
-    with Console(command(disk, *more, "-loadvm", "first")) as console:
+    with Console(command(disk, *more, "-loadvm", "first", kind=kind)) as console:
         assert results(console) == expected(), "the machine in another process computed something else"
         console.run("sync", PROMPT, 30)
         console.line("poweroff -f")
@@ -93,9 +95,9 @@ def kept_and_taken_back(folder, more, image=None):
     return disk + ".snapshots"
 
 
-def case(more):
+def case(more, kind="virtio"):
     with tempfile.TemporaryDirectory() as folder:
-        snapshots = kept_and_taken_back(folder, more)
+        snapshots = kept_and_taken_back(folder, more, kind=kind)
         return f"{os.path.getsize(os.path.join(snapshots, 'first')) >> 20} MiB"
 
 
@@ -153,6 +155,82 @@ def beside_qcow2():
         whole(disk)
 
 
+def used_at_once():
+    """What the guest does first after a load meets RAM that is not there yet: disk requests from and to it, and a savevm; without lazy loading it is
+    the same."""
+    with tempfile.TemporaryDirectory() as folder:
+        disk, second = os.path.join(folder, "disk.img"), os.path.join(folder, "second.img")
+        shutil.copyfile(machine.guest("demo.img"), disk)
+        with open(second, "wb") as f:
+            f.truncate(8 << 20)
+        argv = command(disk, "-drive", f"file={second},format=raw,if=none,id=hd1", "-device", "virtio-blk-device,drive=hd1")
+        with Console(argv) as console:
+            console.expect(PROMPT, machine.limit(60))
+            console.line("mount -t tmpfs t /mnt; dd if=/dev/urandom of=/mnt/a bs=1M count=8 2>/dev/null; cp /mnt/a /mnt/b; "
+                         "sha256sum /mnt/a /mnt/b >/mnt/sums; echo DO''NE")
+            console.expect(r"\nDONE\s", machine.limit(60))
+            said = monitor(console, "savevm one")
+            assert "savevm:" not in said, said
+        for more in ("", ",lazy=off", ""):
+            with Console(argv + ["-snapshot", "-loadvm", "one" + more]) as console:
+                console.line("dd if=/mnt/b of=/dev/vdb bs=1M oflag=direct 2>/dev/null && dd if=/dev/vdb of=/mnt/a bs=1M iflag=direct conv=notrunc "
+                             "2>/dev/null && cmp /mnt/a /dev/vdb && sha256sum -c /mnt/sums && echo GO''OD")
+                console.expect(r"\nGOOD", machine.limit(60))
+        for n, (old, new) in enumerate((("one", "two"), ("two", "three"), ("three", "two"))):
+            with Console(argv + ["-loadvm", old]) as console:
+                said = monitor(console, f"savevm {new}")
+                assert "savevm:" not in said, said
+                said = monitor(console, f"loadvm {new}")
+                said += monitor(console, f"loadvm {new}") + monitor(console, "delvm one") if n == 0 else ""
+                assert "vm:" not in said, said
+                console.line("sha256sum -c /mnt/sums && echo GO''OD")
+                console.expect(r"\nGOOD", machine.limit(60))
+
+
+def in_memory_chunks(data):
+    """A place in the data of each chunk of RAM that a snapshot's file has (hw/core/snapshot-file.c)."""
+    at = 24 + struct.unpack_from("<Q", data, 16)[0]
+    while at < len(data):
+        area, _, packed = struct.unpack_from("<III", data, at)
+        at += 24
+        if area == 0:
+            yield at + packed // 2
+        at += packed
+
+
+def damaged_later():
+    """Damage that only the load of RAM finds, when the machine runs already, stops it for good, until there is other RAM."""
+    with tempfile.TemporaryDirectory() as folder:
+        disk, path = os.path.join(folder, "disk.img"), os.path.join(folder, "state")
+        shutil.copyfile(machine.guest("demo.img"), disk)
+        with Console(command(disk, "-snapshot")) as console:
+            console.expect(PROMPT, machine.limit(60))
+            monitor(console, f"savevm {path}")
+            good = bytearray(open(path, "rb").read())
+            places = list(in_memory_chunks(good))
+            for at in places[0], places[len(places) // 2], places[-1]:
+                bad = bytearray(good)
+                bad[at] ^= 4
+                with open(path + ".bad", "wb") as f:
+                    f.write(bad)
+                said = monitor(console, f"loadvm {path}.bad,lazy=off")
+                assert "is damaged or not whole" in said, said
+                console.run("echo still he''re", PROMPT, 20)
+                monitor(console, f"loadvm {path}.bad", r"state.bad: is damaged.*cannot go on")
+                assert "paused (internal-error)" in monitor(console, "info status")
+                assert "could not be loaded" in monitor(console, "cont")
+                assert "savevm: the machine's memory could not" in monitor(console, "savevm other")
+                said = monitor(console, f"loadvm {path}")
+                assert "vm:" not in said, said
+                monitor(console, "cont")
+                console.run("echo still he''re", PROMPT, 20)
+        with Console(command(disk, "-snapshot", "-loadvm", path + ".bad")) as console:
+            console.expect(r"state.bad: is damaged.*cannot go on", 20)
+            assert "paused (internal-error)" in monitor(console, "info status")
+            console.send("\x01x")
+            assert console.wait(20) == 0
+
+
 def start_fails(argv, what):
     p = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
                        timeout=machine.limit(20))
@@ -189,8 +267,12 @@ def main():
     tap = Tap(sys.argv[1:])
     tap.case("disk", case, [])
     tap.case("throw-away-writes", case, ["-snapshot"])
+    tap.case("nvme", case, [], "nvme")
+    tap.case("ahci", case, [], "ahci")
     tap.case("qcow2", qcow2)
     tap.case("beside-qcow2", beside_qcow2)
+    tap.case("used-at-once", used_at_once)
+    tap.case("damaged-later", damaged_later)
     tap.case("refused", refused)
     sys.exit(tap.finish())
 

@@ -142,10 +142,12 @@ class Options(Case):
         bios = self.path('bios', guest.leave(0))
         for args, text in [
                 (['-devcie', 'x'], "-devcie: unknown option; did you mean '-device'?"),
-                (['-netdev', 'user'], '-netdev: not supported yet'),
+                (['-netdev', 'user'], '-netdev: netdev user: id= is missing'),
                 (['-kernel'], '-kernel: requires an argument'),
                 (['-M', 'vrit'], 'virt'),
                 (['-M', 'virt,nosuch=1'], 'nosuch'),
+                (['-M', 'virt,aia=aplic-imisc'], "did you mean 'aplic-imsic'?"),
+                (['-M', 'virt,aia=aplic-imsic,aia-guests=1'], 'hypervisor extension'),
                 (['-cpu', 'rv65'], 'rv64'),
                 (['-cpu', 'rv64,zbx=on'], 'zbx'),
                 (['-m', '1Q'], '-m'),
@@ -173,6 +175,11 @@ class Options(Case):
                 (['-device', 'virtio-blk-device,drive=nobody'], 'nobody'),
                 (['-device', 'virtio-rng-device,nosuch=1'], 'nosuch'),
                 (['-device', 'virtio-rng-device,bus=nowhere'], 'nowhere'),
+                (['-fsdev', 'local,id=f,path=/nonexistent'], '-fsdev: f: path=/nonexistent: '),
+                (['-fsdev', 'local,id=f,path=/,security_model=pasthrough'], "did you mean 'passthrough'?"),
+                (['-device', 'virtio-9p-device,fsdev=nobody,mount_tag=t'], "no -fsdev has the id 'nobody'"),
+                (['-fsdev', 'local,id=f,path=/,security_model=none', '-device', 'virtio-9p-pci,fsdev=f'], 'mount_tag: '),
+                (['-virtfs', 'local,path=/,security_model=none'], 'mount_tag= is missing'),
                 (['-kernel', '/nonexistent/kernel'], '/nonexistent/kernel'),
                 (['-bios', '/nonexistent/bios'], '/nonexistent/bios'),
                 (['-kernel', bios, '-initrd', '/nonexistent/initrd'], '/nonexistent/initrd'),
@@ -254,6 +261,19 @@ class Options(Case):
         self.check_error(['-blockdev', 'qcow2,node-name=d,detect-zeroes=on,file.filename=' + disk], 'detect-zeroes=on: not supported')
         self.check_error(['-drive', 'spam=1,file=' + disk], "spam")
         self.check_error(['-drive', 'file.spam=1,file=' + disk], "spam")
+
+    def test_default_network(self):
+        """A card unless something is said of networks, or nothing may come by default, or from outside."""
+        bios = self.path('bios', guest.spin())
+        for args, card in [
+                ([], 'virtio-net-pci'), (['-net', 'nic,model=virtio-net-device', '-net', 'user'], 'virtio-net-device'),
+                (['-nic', 'user,addr=7'], 'device   7, function 0:\\s+Ethernet'), (['-nic', 'none'], None), (['-net', 'none'], None),
+                (['-netdev', 'user,id=n0'], None), (['-nodefaults'], None), (['-icount', 'shift=0'], None), (['-M', 'spike'], None)]:
+            r = run('-S', '-bios', bios, *args, '-display', 'none', '-monitor', 'stdio', stdin=b'info network\ninfo pci\nquit\n')
+            self.assertEqual((r.returncode, r.stderr), (0, b''), args)
+            text = r.stdout.decode()
+            (self.assertRegex if card else self.assertNotRegex)(text, card or 'virtio-net', args)
+        self.assertIn('-nic: this machine has no place for a network card', run('-M', 'spike', '-nic', 'user').stderr.decode())
 
     def test_sandbox(self):
         def filters(pid):

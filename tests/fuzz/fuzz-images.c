@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Fuzzes the image formats (fuzz.h): a hostile image is opened, read, written, checked, mended, resized, its snapshots used. Anything may fail;
- * nothing may crash, take long, or ask for more memory than the file is worth (the sanitizer's limit, see fuzz.py).
+ * Fuzzes the image formats (fuzz.h): a hostile image is opened, read, written, checked, mended, resized, amended, its snapshots used.
+ * Anything may fail; nothing may crash, take long, or ask for more memory than the file is worth (the sanitizer's limit, see fuzz.py).
  */
 #include "tests/fuzz/fuzz.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "block/bitmap.h"
 #include "block/formats/formats.h"
 #include "block/formats/vhdx.h"
 #include "block/node.h"
+#include "block/options.h"
 
-enum { PAGE = 4096, MAX_BYTES = 256 << 10 };
+enum { MAX_BYTES = 256 << 10 };
 /* Writing may make the file as long as the image says. What takes time in proportion to that is left out then. */
 #define MAX_FILE (16ull << 20)
+enum { MAX_FIX = 8 << 20, MAX_CLUSTERS = 1 << 13 };
 
 static char *folder, *image;
 static uint8_t *buffer;
@@ -41,7 +42,8 @@ static void keep_base(GPtrArray *bases)
 }
 
 /* An image made with @options, as it is in use (with marks of that, and logs) and afterwards. */
-static void add_bases(GPtrArray *bases, const BlockDriver *driver, const char *options)
+static void add_bases(GPtrArray *bases, const BlockDriver *driver, const char *options,
+                      bool with_bitmaps)
 {
     g_autoptr(KeyVals) kv = keyvals_parse(options, NULL);
     const NodeSnapshot snapshot = { .name = (char *)"one", .icount = UINT64_MAX };
@@ -54,6 +56,13 @@ static void add_bases(GPtrArray *bases, const BlockDriver *driver, const char *o
     }
     memset(buffer, 0x5a, MAX_BYTES);
     node_pwrite(node, 0, buffer, MIN(node->length, 70000) / 512 * 512);
+    if (with_bitmaps) {
+        driver->bitmaps->add(node, "one", 512, NULL);
+        driver->bitmaps->add(node, "three", 4096, NULL);
+        driver->bitmaps->enable(node, "three", false, NULL);
+        node_close(node); /* they are in the file then */
+        node = node_open(&open, &error);
+    }
     if (driver->snapshot_create) {
         driver->snapshot_create(node, &snapshot, NULL);
     }
@@ -63,7 +72,7 @@ static void add_bases(GPtrArray *bases, const BlockDriver *driver, const char *o
     keep_base(bases);
 }
 
-/* @target->data: options of "create", one text for each image. */
+/* @target->data: options of "create", one text for each image. The last one gets bitmaps, if the format has such. */
 static GPtrArray *make_bases(const FuzzTarget *target)
 {
     const BlockDriver *driver = block_driver_find(target->name);
@@ -71,42 +80,40 @@ static GPtrArray *make_bases(const FuzzTarget *target)
 
     set_up();
     for (const char *const *options = target->data; *options; options++) {
-        add_bases(bases, driver, *options);
+        add_bases(bases, driver, *options, driver->bitmaps && !options[1]);
     }
     return bases;
 }
 
 /* The sum of the bytes, inverted, in two structures. */
-static void fix_vpc(GByteArray *file)
+static void fix_vpc(FuzzFile *file)
 {
     static const struct {
-        guint at, bytes, field;
+        unsigned at, bytes, field;
     } parts[] = { { 0, 512, 64 }, { 512, 1024, 36 } };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(parts); i++) {
-        uint8_t *p = file->data + parts[i].at;
+        const uint8_t *p = fuzz_file_data(file) + parts[i].at;
         uint32_t sum = 0;
 
-        if (file->len < parts[i].at + parts[i].bytes) {
-            return;
-        }
-        memset(p + parts[i].field, 0, sizeof(sum));
-        for (guint k = 0; k < parts[i].bytes; k++) {
-            sum += p[k];
+        for (unsigned k = 0; k < parts[i].bytes; k++) {
+            sum += k - parts[i].field < sizeof(sum) ? 0 : p[k];
         }
         sum = GUINT32_TO_BE(~sum);
-        memcpy(p + parts[i].field, &sum, sizeof(sum));
+        fuzz_file_put(file, parts[i].at + parts[i].field, &sum, sizeof(sum));
     }
 }
 
 /* Two headers and two region tables; what is in the log has checksums that stay wrong. */
-static void fix_vhdx(GByteArray *file)
+static void fix_vhdx(FuzzFile *file)
 {
-    for (guint i = 1; i <= 4; i++) {
-        guint at = i * (64 << 10), bytes = i <= 2 ? 4096 : 64 << 10;
+    for (unsigned i = 1; i <= 4; i++) {
+        unsigned at = i * (64 << 10), bytes = i <= 2 ? 4096 : 64 << 10;
 
-        if (file->len >= at + bytes) {
-            vhdx_seal(file->data + at, bytes, 4);
+        if (fuzz_file_is_touched(file, at, bytes)) {
+            memcpy(buffer, fuzz_file_data(file) + at, bytes);
+            vhdx_seal(buffer, bytes, 4);
+            fuzz_file_put(file, at + 4, buffer + 4, 4);
         }
     }
 }
@@ -127,37 +134,30 @@ static void clean_up(void)
     g_rmdir(folder);
 }
 
-/* What is not zero; the rest is a hole. */
-static void write_file(const GByteArray *file)
+static BlockNode *open_again(const BlockDriver *driver, FuzzFile *file, bool readonly, bool repair)
 {
-    static const uint8_t zeroes[PAGE];
-    int fd = open(image, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    g_autoptr(NodeDict) dict = node_dict_new();
+    const NodeOptions options = { .file = image,
+                                  .readonly = readonly,
+                                  .repair = repair,
+                                  .no_backing = true,
+                                  .unsafe = true,
+                                  .dict = dict };
+    BlockNode *node = g_new0(BlockNode, 1);
 
-    g_assert(fd >= 0);
-    for (guint at = 0; at < file->len; at += PAGE) {
-        guint n = MIN(PAGE, file->len - at);
-
-        if (memcmp(file->data + at, zeroes, n) &&
-            pwrite(fd, file->data + at, n, at) != (ssize_t)n) {
-            g_error("%s: %s", image, g_strerror(errno));
-        }
+    node->driver = driver;
+    node->name = g_strdup(image);
+    node->readonly = readonly;
+    node->file = fuzz_file_open(file, image, readonly);
+    if (driver->open(node, &options, NULL)) {
+        return node;
     }
-    if (ftruncate(fd, file->len) < 0) {
-        g_error("%s: %s", image, g_strerror(errno));
-    }
-    close(fd);
-}
-
-static BlockNode *open_again(const char *format, bool readonly, bool repair)
-{
-    NodeOptions options = { .file = image,
-                            .format = format,
-                            .readonly = readonly,
-                            .repair = repair,
-                            .no_backing = true,
-                            .unsafe = true };
-
-    return node_open(&options, NULL);
+    node_close(node->file);
+    g_free(node->name);
+    g_free(node->backing_name);
+    g_free(node->backing_format);
+    g_free(node);
+    return NULL;
 }
 
 static void look(BlockNode *node)
@@ -178,14 +178,18 @@ static void look(BlockNode *node)
     g_ptr_array_unref(values);
 }
 
-static void check(BlockNode *node, bool fix)
+/* @large: also if that takes long, as the image claims to have many clusters, or a copy of most of what it claims to have is to be made. */
+static void check(BlockNode *node, bool fix, bool large)
 {
-    NodeCheck c = { .fix_leaks = fix, .fix_errors = fix, .report = g_string_new(NULL) };
+    NodeCheck c = { .fix_leaks = fix, .fix_errors = fix, .report = NULL };
+    uint64_t cluster = node->driver->cluster_size ? node->driver->cluster_size(node) : 0;
+    uint64_t most = fix ? MAX_FIX : MAX_CLUSTERS * cluster;
 
-    if (node->driver->check && node->file->length < MAX_FILE) {
+    if (node->driver->check && node->file->length < MAX_FILE && (large || node->length <= most)) {
+        c.report = g_string_new(NULL);
         node->driver->check(node, &c, NULL);
+        g_string_free(c.report, TRUE);
     }
-    g_string_free(c.report, TRUE);
 }
 
 static void use_snapshots(BlockNode *node, const FuzzAction *a)
@@ -213,6 +217,42 @@ static void use_snapshots(BlockNode *node, const FuzzAction *a)
     }
 }
 
+static void use_bitmaps(BlockNode *node, const FuzzAction *a)
+{
+    const BitmapDriver *driver = node->driver->bitmaps;
+    const char *name = a->value & 1 ? "one" : "three";
+    uint64_t run;
+    bool dirty;
+
+    if (!driver) {
+        return;
+    }
+    g_ptr_array_unref(driver->list(node));
+    for (uint64_t at = 0, n = 0; n < 64 && at < node->length; n++, at += run) {
+        if (driver->status(node, name, at, node->length - at, &dirty, &run)) {
+            break;
+        }
+        g_assert(run && run <= node->length - at);
+    }
+    if (node->readonly) {
+        return;
+    }
+    switch (a->length % 4) {
+    case 0:
+        driver->add(node, "two", 0, NULL);
+        break;
+    case 1:
+        driver->remove(node, name, NULL);
+        break;
+    case 2:
+        driver->enable(node, name, a->where & 1, NULL);
+        break;
+    default:
+        driver->set(node, name, 0, node->length, a->where & 1, NULL);
+        node_bitmap_merge(node, "one", node, "three", NULL);
+    }
+}
+
 static void status(BlockNode *node, uint64_t offset)
 {
     NodeStatus s;
@@ -223,6 +263,23 @@ static void status(BlockNode *node, uint64_t offset)
         }
         g_assert(s.bytes && s.bytes <= node->length - offset);
         offset += s.bytes;
+    }
+}
+
+static void amend(BlockNode *node, const FuzzAction *a)
+{
+    static const char *const texts[] = { "compat=0.10",
+                                         "compat=1.1",
+                                         "refcount_bits=1",
+                                         "refcount_bits=64",
+                                         "refcount_bits=16,compat=0.10",
+                                         "lazy_refcounts=on",
+                                         "lazy_refcounts=off,refcount_bits=4",
+                                         "data_file=,data_file_raw=off" };
+    g_autoptr(KeyVals) options = keyvals_parse(texts[a->length % G_N_ELEMENTS(texts)], NULL);
+
+    if (node->driver->amend && node->file->length < MAX_FILE) {
+        node->driver->amend(node, options, NULL, NULL);
     }
 }
 
@@ -274,10 +331,14 @@ static void act(BlockNode *node, const FuzzAction *a)
         break;
     case 10:
     case 11:
-        check(node, a->value & 1);
+        check(node, a->value & 1, !a->where);
         break;
     case 12:
-        use_snapshots(node, a);
+        if (a->value & 2) {
+            use_bitmaps(node, a);
+        } else {
+            use_snapshots(node, a);
+        }
         break;
     case 13:
         if (node->length < MAX_FILE && !node->readonly) {
@@ -292,16 +353,19 @@ static void act(BlockNode *node, const FuzzAction *a)
         }
         break;
     default:
-        compress(node, offset);
+        if (a->value & 1) {
+            amend(node, a);
+        } else {
+            compress(node, offset);
+        }
     }
 }
 
-static void run_format(const FuzzTarget *target, const GByteArray *file, const FuzzInput *in)
+static void run_format(const FuzzTarget *target, FuzzFile *file, const FuzzInput *in)
 {
-    BlockNode *node;
+    const BlockDriver *driver = block_driver_find(target->name);
+    BlockNode *node = open_again(driver, file, in->n_actions & 1, in->n_actions & 2);
 
-    write_file(file);
-    node = open_again(target->name, in->n_actions & 1, in->n_actions & 2);
     if (!node) {
         return;
     }
@@ -310,9 +374,9 @@ static void run_format(const FuzzTarget *target, const GByteArray *file, const F
         act(node, &in->actions[i]);
     }
     node_close(node);
-    node = open_again(target->name, true, false);
+    node = open_again(driver, file, true, false);
     if (node) {
-        check(node, false);
+        check(node, false, false);
         node_close(node);
     }
 }
@@ -326,6 +390,7 @@ static const char *const qcow2_options[] = { "size=1M,cluster_size=4k",
                                              "size=1M,cluster_size=4k,refcount_bits=1",
                                              "size=1M,cluster_size=4k,lazy_refcounts=on",
                                              "size=1M,cluster_size=4k,compression_type=zstd",
+                                             "size=1M,cluster_size=4k",
                                              NULL };
 static const char *const qed_options[] = { "size=1M,cluster_size=4k,table_size=1",
                                            "size=4M,cluster_size=64k,table_size=2", NULL };

@@ -19,53 +19,22 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include "tests/fuzz/cover.h"
 
-#define PLAIN __attribute__((no_sanitize_coverage, no_sanitize("address", "undefined")))
-
-enum { MAP_BITS = 16, MAP_SIZE = 1 << MAP_BITS, HANG_S = 20, SLOW_US = 2000000 };
-
-static uint8_t map[MAP_SIZE];  /* of this run: how often each place was reached, up to 255 */
-static uint8_t seen[MAP_SIZE]; /* of all runs: a bit for each order of magnitude */
-static bool has_coverage;
+enum { HANG_S = 20, FAST_US = 100 };
 
 static struct {
     const FuzzTarget *target;
-    GPtrArray *bases,
-        *words;     /* of GByteArray; of GArray of the offsets of words that are not zero */
-    GArray *corpus; /* of FuzzInput */
+    GPtrArray *bases, /* of GByteArray */
+        *words,       /* of GArray of the offsets of words that are not zero */
+        *files;       /* of FuzzFile */
+    GArray *corpus;   /* of FuzzInput */
+    GArray *times;    /* us that each takes, of gint64 */
     GRand *rand;
     FuzzInput *now; /* in CORPUS.now */
-    GByteArray *file;
     uint64_t runs, kept;
     gint64 slowest; /* us */
 } self;
-
-/* Called by code compiled with -fsanitize-coverage=trace-pc at each branch. */
-void __sanitizer_cov_trace_pc(void);
-PLAIN void __sanitizer_cov_trace_pc(void)
-{
-    uintptr_t pc = (uintptr_t)__builtin_return_address(0);
-    uint8_t *count = &map[(pc ^ pc >> MAP_BITS) % MAP_SIZE];
-
-    has_coverage = true;
-    *count += *count < 255;
-}
-
-/* Whether this run reached something that no other has, or much more often. */
-PLAIN static bool is_new(void)
-{
-    bool found = false;
-
-    for (unsigned i = 0; i < MAP_SIZE; i++) {
-        if (map[i]) {
-            uint8_t order = (uint8_t)(1u << (31 - __builtin_clz(map[i])));
-
-            found |= !(seen[i] & order);
-            seen[i] |= order;
-        }
-    }
-    return found;
-}
 
 /* ---- Changing inputs ---- */
 
@@ -172,9 +141,16 @@ static void mutate(FuzzInput *in)
     }
 }
 
+/* Those that take long get as much time as others, not as many runs. */
 static FuzzInput next_input(void)
 {
-    FuzzInput in = g_array_index(self.corpus, FuzzInput, below(self.corpus->len));
+    FuzzInput in;
+    unsigned i;
+
+    do {
+        i = below(self.corpus->len);
+    } while (below((uint32_t)(g_array_index(self.times, gint64, i) / FAST_US)));
+    in = g_array_index(self.corpus, FuzzInput, i);
 
     for (unsigned n = 1 + below(4); n; n--) {
         mutate(&in);
@@ -184,43 +160,50 @@ static FuzzInput next_input(void)
 
 /* ---- Running ---- */
 
-static void build_file(const FuzzInput *in)
+static FuzzFile *build_file(const FuzzInput *in)
 {
     const GByteArray *base = g_ptr_array_index(self.bases, in->base);
+    FuzzFile *file = g_ptr_array_index(self.files, in->base);
 
-    g_byte_array_set_size(self.file, 0);
-    g_byte_array_append(self.file, base->data, base->len);
+    fuzz_file_reset(file);
     for (unsigned i = 0; i < in->n_patches; i++) {
         const FuzzPatch *p = &in->patches[i];
 
-        if (p->offset + p->len <= self.file->len) {
-            memcpy(self.file->data + p->offset, p->bytes, p->len);
+        if (p->offset + p->len <= base->len) {
+            fuzz_file_put(file, p->offset, p->bytes, p->len);
         }
     }
     if (in->checksums && self.target->fix_checksums) {
-        self.target->fix_checksums(self.file);
+        self.target->fix_checksums(file);
     }
-    if (in->truncated && in->length < self.file->len) {
-        g_byte_array_set_size(self.file, in->length);
+    if (in->truncated && in->length < base->len) {
+        fuzz_file_set_length(file, in->length);
     }
+    return file;
 }
 
-/* Whether it reached something new. */
-static bool run_input(const FuzzInput *in)
+/* Whether it reached something new, and is one of the corpus therefore (or as it is one of that already: @keep). */
+static bool run_input(const FuzzInput *in, bool keep)
 {
     gint64 begin = g_get_monotonic_time(), took;
+    FuzzFile *file;
 
     *self.now = *in;
-    memset(map, 0, sizeof(map));
     alarm(HANG_S);
-    build_file(in);
-    self.target->run(self.target, self.file, in);
+    file = build_file(in);
+    cover_begin();
+    self.target->run(self.target, file, in);
     self.runs++;
     took = g_get_monotonic_time() - begin;
     if (took > self.slowest) {
         self.slowest = took;
     }
-    return has_coverage && is_new();
+    keep |= cover_is_new(NULL);
+    if (keep) {
+        g_array_append_val(self.corpus, *in);
+        g_array_append_val(self.times, took);
+    }
+    return keep;
 }
 
 static void on_hang(int signal)
@@ -329,8 +312,8 @@ static bool load_corpus(const char *file, bool all, GError **error)
                         n + 1);
             return false;
         }
-        if (*lines[n] && (run_input(&in) || all)) {
-            g_array_append_val(self.corpus, in);
+        if (*lines[n]) {
+            run_input(&in, all);
         }
     }
     return true;
@@ -362,8 +345,8 @@ static void add_bases(void)
             }
         }
         g_ptr_array_add(self.words, words);
-        run_input(&in);
-        g_array_append_val(self.corpus, in);
+        g_ptr_array_add(self.files, fuzz_file_new(base));
+        run_input(&in, true);
     }
 }
 
@@ -393,10 +376,11 @@ static void replay(void)
 {
     for (unsigned i = self.bases->len; i < self.corpus->len; i++) {
         g_autoptr(GString) text = g_string_new(NULL);
+        const FuzzInput in = g_array_index(self.corpus, FuzzInput, i);
 
-        print_input(text, &g_array_index(self.corpus, FuzzInput, i));
+        print_input(text, &in);
         g_print("%s", text->str);
-        run_input(&g_array_index(self.corpus, FuzzInput, i));
+        run_input(&in, false);
     }
 }
 
@@ -409,10 +393,7 @@ static void fuzz(const FuzzOptions *o)
            (!o->seconds || g_get_monotonic_time() < end)) {
         FuzzInput in = next_input();
 
-        if (run_input(&in)) {
-            g_array_append_val(self.corpus, in);
-            self.kept++;
-        }
+        self.kept += run_input(&in, false);
     }
 }
 
@@ -434,13 +415,13 @@ static int show_now(const char *file)
 static int run_target(const FuzzTarget *target, const FuzzOptions *o)
 {
     g_autoptr(GError) error = NULL;
-    unsigned reached = 0;
 
     self.target = target;
     self.rand = g_rand_new_with_seed((guint32)o->seed);
     self.corpus = g_array_new(FALSE, FALSE, sizeof(FuzzInput));
+    self.times = g_array_new(FALSE, FALSE, sizeof(gint64));
     self.words = g_ptr_array_new();
-    self.file = g_byte_array_new();
+    self.files = g_ptr_array_new();
     if (!open_now(o->corpus)) {
         return 1;
     }
@@ -460,12 +441,10 @@ static int run_target(const FuzzTarget *target, const FuzzOptions *o)
         g_printerr("%s\n", error->message);
         return 1;
     }
-    for (unsigned i = 0; i < MAP_SIZE; i++) {
-        reached += seen[i] != 0;
-    }
     printf("%s: %" PRIu64 " inputs, %u in the corpus, %" PRIu64
            " new, %u places reached, the slowest took %" PRId64 " ms\n",
-           target->name, self.runs, self.corpus->len, self.kept, reached, self.slowest / 1000);
+           target->name, self.runs, self.corpus->len, self.kept, cover_count(),
+           self.slowest / 1000);
     return 0;
 }
 

@@ -11,6 +11,7 @@
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include "tests/fuzz/fuzz-file.h"
 
 enum { FUZZ_MAX_PATCHES = 12, FUZZ_MAX_ACTIONS = 16 };
 
@@ -40,10 +41,10 @@ struct FuzzTarget {
     const void *data; /* the target's own */
     /* The files that inputs change, of GByteArray, made for this. */
     GPtrArray *(*make_bases)(const FuzzTarget *target);
-    /* Optional. */
-    void (*fix_checksums)(GByteArray *file);
-    /* Must come to an end and leave nothing behind. @file: to be used by @input's actions. */
-    void (*run)(const FuzzTarget *target, const GByteArray *file, const FuzzInput *input);
+    /* Optional. @file is as long as its base. */
+    void (*fix_checksums)(FuzzFile *file);
+    /* Must come to an end and leave nothing behind but what it writes into @file: to be used by @input's actions. */
+    void (*run)(const FuzzTarget *target, FuzzFile *file, const FuzzInput *input);
 };
 
 /* main() of a program with these targets, up to a NULL name; returns the exit status. */

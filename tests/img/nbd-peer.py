@@ -18,11 +18,8 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
+from peers import LIMIT, MIB, SIZE, Peers                    # noqa: E402
 from tap import Tap                                         # noqa: E402
-
-MIB = 1 << 20
-SIZE = 24 * MIB
-LIMIT = 120
 
 
 class Server:
@@ -87,40 +84,18 @@ def wait(condition, seconds=20):
         time.sleep(0.02)
 
 
-class Peers:
+class NbdPeers(Peers):
     def __init__(self, build, folder):
-        self.ours = os.path.join(build, "menura-img")
+        super().__init__(os.path.join(build, "menura-img"), folder)
         self.nbd = os.path.join(build, "menura-nbd")
-        self.folder = folder
         self.counter = 0
 
     def count(self):
         self.counter += 1
         return self.counter
 
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-    def run(self, *words, status=0):
-        p = subprocess.run(words, cwd=self.folder, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                           timeout=LIMIT)
-        assert p.returncode == status, f"{' '.join(words)}: {p.returncode}: {p.stdout}"
-        return p.stdout
-
     def server(self, ours, *words, **more):
         return Server(self, self.nbd if ours else "qemu-nbd", *words, **more)
-
-    def source(self, seed, size=SIZE):
-        """A raw disk with holes."""
-        rng = random.Random(seed)
-        path = self.path(f"source-{seed}")
-        with open(path, "wb") as f:
-            f.truncate(size)
-            for _ in range(60):
-                f.seek(rng.randrange(size // 512) * 512)
-                n = min(rng.choice([512, 4096, 65536, 300032]), size - f.tell())
-                f.write(rng.randbytes(n) if rng.random() < 0.5 else bytes([rng.randrange(256)]) * n)
-        return path
 
     def empty(self, name, size=SIZE):
         path = self.path(name)
@@ -225,9 +200,9 @@ def backing(t, ours):
 def readonly(t, ours):
     source = t.source("ro", MIB)
     with t.server(ours, "-f", "raw", "-r", source) as s:
-        out = t.run(t.ours, "convert", "-n", "-f", "raw", "-O", "raw", source, s.uri(), status=1)
+        out = t.run(t.ours, "convert", "-n", "-f", "raw", "-O", "raw", source, s.uri(), status=(1,))
         assert "read-only" in out, out
-        t.run("qemu-io", "-f", "raw", "-c", "write 0 512", s.uri(), status=1)
+        t.run("qemu-io", "-f", "raw", "-c", "write 0 512", s.uri(), status=(1,))
 
 
 def lists(t, ours):
@@ -235,7 +210,7 @@ def lists(t, ours):
     with t.server(ours, "-f", "raw", "-A", "-D", "a disk", t.source("l", MIB), name="some") as s:
         texts = {t.run(program, "-L", "-k", s.path) for program in (t.nbd, "qemu-nbd")}
         assert len(texts) == 1 and "export: 'some'" in texts.pop()
-        out = t.run(t.ours, "info", f"nbd+unix:///other?socket={s.path}", status=1)
+        out = t.run(t.ours, "info", f"nbd+unix:///other?socket={s.path}", status=(1,))
         assert "no such export" in out, out
 
 
@@ -328,7 +303,7 @@ def inner_snapshot(t):
     for given in ("one", "snapshot.name=one", "snapshot.id=1"):
         with t.server(True, "-f", "qcow2", "-l", given, image) as s:
             t.run("qemu-img", "compare", "-f", "raw", "-F", "raw", s.uri(), source)
-    out = t.run(t.nbd, "-k", t.path("x"), "-f", "qcow2", "-l", "two", image, status=1)
+    out = t.run(t.nbd, "-k", t.path("x"), "-f", "qcow2", "-l", "two", image, status=(1,))
     assert "two" in out or "snapshot" in out, out
 
 
@@ -356,6 +331,26 @@ def depth(t):
     assert found[0] == found[1], found
 
 
+def bitmaps(t):
+    """qemu:dirty-bitmap:NAME as qemu-nbd has it, of the image and of the one behind it, whoever made the bitmap."""
+    for maker in (t.ours, "qemu-img"):
+        base, top = t.path("base"), t.path("top")
+        t.run("qemu-img", "create", "-q", "-f", "qcow2", base, "4M")
+        t.run(maker, "bitmap", "--add", "-g", "4k", base, "low")
+        t.run("qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", "qcow2", top)
+        t.run(maker, "bitmap", "--add", top, "high")
+        t.io(base, "write 1M 1M", "write 8k 4k", fmt="qcow2")
+        with t.server(True, "-f", "qcow2", top) as s:
+            t.io(s.uri(), "write 512k 768k", "write -z 3M 64k")
+        for name in ("low", "high"):
+            found = []
+            for ours in (True, False):
+                with t.server(ours, "-f", "qcow2", "-B", "low", "-B", "high", "-r", top) as s:
+                    opts = f"driver=nbd,server.type=unix,server.path={s.path},x-dirty-bitmap=qemu:dirty-bitmap:{name}"
+                    found.append(t.run("qemu-img", "map", "--output=json", "--image-opts", opts))
+            assert found[0] == found[1] and '"data": false' in found[0], found
+
+
 def detects_zeroes(t):
     for mode, kept in (("off", True), ("unmap", False)):
         image = t.empty("image", 4 * MIB)
@@ -372,7 +367,7 @@ def goes_to_background(t):
     t.io(f"nbd:unix:{path}", "write -P 1 0 1M", "read -P 1 0 1M")
     os.kill(number, signal.SIGTERM)
     wait(lambda: not os.path.exists(pid))
-    out = t.run(t.nbd, "--fork", "-k", path, "-f", "raw", t.path("nothing"), status=1)
+    out = t.run(t.nbd, "--fork", "-k", path, "-f", "raw", t.path("nothing"), status=(1,))
     assert "nothing" in out, out
 
 
@@ -380,14 +375,14 @@ def refuses(t):
     """What is not supported, and what is wrong, each with its reason."""
     image = t.empty("image", MIB)
     for words, text in ((["-c", "/dev/nbd0", image], "not supported"), (["-d", "/dev/nbd0"], "not supported"),
-                        (["-B", "b", image], "bitmaps"), (["--tls-creds", "x", image], "TLS"), (["-P", "1", image], "-o"),
+                        (["-B", "b", image], "Bitmap 'b' is not found"), (["--tls-creds", "x", image], "TLS"), (["-P", "1", image], "-o"),
                         (["-p", "0", image], "port"), (["-f", "qcow3", image], "qcow2"), ([], "arguments"),
                         (["--cache=fast", image], "cache"), (["--detect-zeroes=unmap", image], "discard"),
                         (["-k", "relative", image], "absolute"), (["-e", "-1", image], "shared"),
                         (["-s", "-l", "x", image], "exclusive"), (["--persistant", image], "--persistent"),
                         (["-o", "2M", "-f", "raw", image], "offset"), (["-L", image], "List"),
                         (["-k", t.path("no/where"), "-f", "raw", image], "listen")):
-        assert text in t.run(t.nbd, *words, status=1), words
+        assert text in t.run(t.nbd, *words, status=(1,)), words
 
 
 def chain(t):
@@ -407,7 +402,7 @@ def main():
         print("1..0 # SKIP no qemu-nbd")
         return 0
     with tempfile.TemporaryDirectory(prefix="menura-nbd-") as folder:
-        t = Peers(os.path.abspath(sys.argv[1]), folder)
+        t = NbdPeers(os.path.abspath(sys.argv[1]), folder)
         for ours, name in ((True, "ours"), (False, "theirs")):
             for tcp in (True, False):
                 tap.case(f"reads {'tcp' if tcp else 'unix'}, server {name}", reads, t, ours, tcp)
@@ -417,7 +412,7 @@ def main():
                 tap.case(f"{case.__name__}, server {name}", case, t, ours)
         for fmt in ("raw", "qcow2"):
             tap.case(f"snapshot_mode {fmt}", snapshot_mode, t, fmt)
-        for case in (ends_gracefully, ends_with_last_client, inner_snapshot, part_of_image, depth, detects_zeroes,
+        for case in (ends_gracefully, ends_with_last_client, inner_snapshot, part_of_image, depth, bitmaps, detects_zeroes,
                      goes_to_background, refuses, chain):
             tap.case(case.__name__, case, t)
     return tap.finish()

@@ -12,10 +12,9 @@ import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
+from peers import MIB, SIZE, Peers                           # noqa: E402
 from tap import Tap                                         # noqa: E402
 
-MIB = 1 << 20
-SIZE = 24 * MIB
 KINDS = {
     "plain": "", "v2": "compat=0.10", "c512": "cluster_size=512", "c2M": "cluster_size=2M", "zstd": "compression_type=zstd",
     "extended": "extended_l2=on", "extended-128k": "extended_l2=on,cluster_size=128k", "wide": "refcount_bits=64,cluster_size=1k",
@@ -23,34 +22,9 @@ KINDS = {
 }
 
 
-class Peers:
-    def __init__(self, ours, folder):
-        self.ours = ours
-        self.folder = folder
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-    def run(self, *words, status=0):
-        p = subprocess.run(words, cwd=self.folder, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                           timeout=120)
-        assert p.returncode == status, f"{' '.join(words)}: {p.returncode}: {p.stdout}"
-        return p.stdout
-
+class QcowPeers(Peers):
     def tools(self, ours_first):
         return (self.ours, "qemu-img") if ours_first else ("qemu-img", self.ours)
-
-    def source(self, seed, size=SIZE):
-        """A raw disk with holes, and things that do and do not compress."""
-        rng = random.Random(seed)
-        path = self.path(f"source-{seed}")
-        with open(path, "wb") as f:
-            f.truncate(size)
-            for _ in range(60):
-                f.seek(rng.randrange(size // 512) * 512)
-                n = min(rng.choice([512, 4096, 65536, 300032]), size - f.tell())
-                f.write(rng.randbytes(n) if rng.random() < 0.5 else bytes([rng.randrange(256)]) * n)
-        return path
 
     def same(self, image, raw):
         for tool in ("qemu-img", self.ours):
@@ -143,13 +117,52 @@ def sizes(t, kind, ours):
     t.same(image, raw)
 
 
-def bitmaps(t):
-    """They stay while nothing is written; after a write they are not valid any more, and nothing is damaged."""
-    image = t.path("image")
+def bitmaps(t, ours):
+    """One makes and enables them, the other writes; both say the same of them."""
+    first, other = t.tools(ours)
+    io = {"qemu-img": "qemu-io", t.ours: os.path.join(os.path.dirname(t.ours), "menura-io")}
+    image, same = t.path("image"), t.path("same")
+    t.run(first, "create", "-f", "qcow2", image, "8M")
+    t.run(first, "bitmap", "--add", image, "b")
+    t.run(io[other], "-c", "write 1M 64k", image)
+    t.run(other, "bitmap", "--add", "--disable", "-g", "512", image, "c")
+    t.run(io[first], "-c", "write 3M 1M", image)
+    t.run(first, "bitmap", "--merge", "b", image, "c")
+    t.run(other, "resize", image, "12M")
+    t.clean(image)
+    infos = [t.run(tool, "info", image).split("bitmaps:")[1] for tool in (first, other)]
+    assert infos[0] == infos[1] and "name: c" in infos[0], infos
+    sizes_of = [t.run(tool, "measure", "-O", "qcow2", image) for tool in (first, other)]
+    assert sizes_of[0] == sizes_of[1], sizes_of
+    t.run(other, "convert", "--bitmaps", "-O", "qcow2", image, same)
+    assert t.run(first, "info", same).split("bitmaps:")[1] == infos[0]
+    t.clean(same)
+    t.run(first, "bitmap", "--remove", image, "b")
+    t.run(other, "bitmap", "--clear", "--enable", image, "c")
+    t.clean(image)
+    t.run(first, "bitmap", "--remove", image, "c")
+    t.clean(image)
+    assert "bitmaps" not in t.run(other, "info", image)
+
+
+def bitmap_errors(t):
+    """The same words and the same exit status."""
+    image, longer, v2 = t.path("image"), t.path("longer"), t.path("v2")
     t.run("qemu-img", "create", "-f", "qcow2", image, "8M")
     t.run("qemu-img", "bitmap", "--add", image, "b")
-    t.clean(image)
-    assert "name: b" in t.run("qemu-img", "info", image)
+    t.run("qemu-img", "create", "-f", "qcow2", longer, "12M")
+    t.run("qemu-img", "bitmap", "--add", longer, "b")
+    t.run("qemu-img", "create", "-f", "qcow2", "-o", "compat=0.10", v2, "8M")
+    lines = ([image, "b"], ["--add", image], ["--add", image, "b"], ["--remove", image, "x"], ["--clear", image, "x"],
+             ["--merge", "x", image, "b"], ["--merge", "b", "-b", longer, "-F", "qcow2", image, "b"], ["--add", "-g", "100", image, "k"],
+             ["--add", "-g", "4G", image, "k"], ["-g", "64k", "--clear", image, "b"], ["--clear", "-b", longer, image, "b"],
+             ["--remove", v2, "b"], ["--add", image, ""], ["--merge", "b", "-F", "qcow2", image, "b"],
+             ["--add", "-g", "x", image, "k"], ["--add", image, "b", "c"])
+    subprocess.run(["qemu-io", "-c", "abort", image], check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60)
+    more = (["--merge", "b", image, "b"], ["--clear", image, "b"], ["--enable", image, "b"], ["--add", image, "b"])
+    for line in lines + more:
+        theirs, ours = (t.run(tool, "bitmap", *line, status=(1,)).replace("menura-img", "qemu-img") for tool in ("qemu-img", t.ours))
+        assert theirs == ours, (theirs, ours)
 
 
 def data_file(t, ours):
@@ -176,13 +189,45 @@ def dirty(t):
     assert "failed" not in t.run("qemu-io", "-c", "read -P 5 0 3M", image)
 
 
+def lazy(t):
+    """The same the other way round."""
+    image = t.path("image")
+    io = os.path.join(os.path.dirname(t.ours), "menura-io")
+    t.run(t.ours, "create", "-f", "qcow2", "-o", "lazy_refcounts=on", image, "64M")
+    subprocess.run([io, "-c", "write -P 5 0 3M", "-c", "flush", "-c", "abort", image], check=False, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL, timeout=60)
+    for tool in ("qemu-img", t.ours):
+        assert "cleanly shut down: no" in t.run(tool, "info", image)
+        assert '"dirty-flag": true' in t.run(tool, "info", "--output=json", image)
+    assert "failed" not in t.run("qemu-io", "-c", "read -P 5 0 3M", image)
+    t.clean(image)
+
+
+def amends(t, kind, ours):
+    """One writes an image and a snapshot, both change what can be changed; qemu-img takes long for a width unless clusters are small."""
+    first, other = t.tools(ours)
+    raw, image, base = t.source("m" + kind), t.path("image"), t.path("base")
+    t.run(first, "convert", "-f", "raw", "-O", "qcow2", *options(KINDS[kind]), raw, image)
+    t.run(first, "create", "-f", "raw", base, "1M")
+    t.run(first, "rebase", "-u", "-F", "raw", "-b", base, image)
+    if "refcount_bits=1" not in KINDS[kind].split(","):
+        t.run(first, "snapshot", "-c", "one", image)
+    steps = ["compat=1.1,lazy_refcounts=on", "refcount_bits=64", "lazy_refcounts=off,refcount_bits=2", "refcount_bits=16"]
+    steps += [] if KINDS[kind].startswith(("ext", "compression")) else ["compat=0.10", "compat=1.1", "compat=0.10"]
+    for i, step in enumerate(steps):
+        slow = "refcount_bits" in step and kind != "c512"
+        t.run(t.ours if slow else (other, first)[i % 2], "amend", "-f", "qcow2", "-o", step, image)
+        t.clean(image)
+        t.same(image, raw)
+
+
 def corrupt(t):
     image = t.path("image")
     t.run("qemu-img", "create", "-f", "qcow2", image, "64M")
     with open(image, "r+b") as f:
         f.seek(79)
         f.write(b"\2")
-    assert "corrupt" in t.run(t.ours, "snapshot", "-c", "one", image, status=1)
+    assert "corrupt" in t.run(t.ours, "snapshot", "-c", "one", image, status=(1,))
     t.run(t.ours, "check", "-r", "all", image)
     t.run(t.ours, "snapshot", "-c", "one", image)
     t.clean(image)
@@ -205,7 +250,7 @@ def main():
         sys.exit(__doc__)
     tap = Tap(sys.argv[2:])
     with tempfile.TemporaryDirectory(prefix="qcow2-peer-") as folder:
-        t = Peers(os.path.abspath(sys.argv[1]), folder)
+        t = QcowPeers(os.path.abspath(sys.argv[1]), folder)
         for kind in KINDS:
             for ours in (True, False):
                 who = "ours" if ours else "qemu"
@@ -216,10 +261,15 @@ def main():
                 if kind != "narrow":    # refcounts of one bit
                     tap.case(f"snapshots {kind} {who}", snapshots, t, kind, ours)
                 tap.case(f"sizes {kind} {who}", sizes, t, kind, ours)
-        tap.case("bitmaps", bitmaps, t)
+                if kind in ("plain", "v2", "c512", "c2M", "extended", "wide", "lazy"):
+                    tap.case(f"amend {kind} {who}", amends, t, kind, ours)
+        tap.case("bitmaps ours", bitmaps, t, True)
+        tap.case("bitmaps qemu", bitmaps, t, False)
+        tap.case("bitmap errors", bitmap_errors, t)
         tap.case("data file ours", data_file, t, True)
         tap.case("data file qemu", data_file, t, False)
         tap.case("dirty", dirty, t)
+        tap.case("lazy", lazy, t)
         tap.case("corrupt", corrupt, t)
         tap.case("repairs", repairs, t)
     sys.exit(tap.finish())

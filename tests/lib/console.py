@@ -17,6 +17,8 @@ import tty
 # What terminals understand and people do not read: colours, cursor movement, titles, the size query of busybox's line editor.
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07]*\x07|\x1b[()][A-Z0-9]|\x1b[=>78cM]")
 
+MONITOR = r"\(menura\) "
+
 
 class ConsoleError(Exception):
     """Something expected did not come; the message ends with the last output."""
@@ -107,6 +109,11 @@ class Console:
                 self._fail(f"no {pattern!r} within {timeout} s")
             alive = self._read(min(left, 1))
 
+    def drain(self):
+        """Takes what has come so far, so that the program can write on."""
+        while self._fd >= 0 and select.select([self._fd], [], [], 0)[0] and self._read(0):
+            pass
+
     def send(self, text):
         """Types. Guests' serial ports are small, so in pieces."""
         data = text.encode()
@@ -126,6 +133,19 @@ class Console:
         start = self.seen
         match = self.expect(prompt, timeout)
         return self.text[start:match.start()]
+
+    def monitor(self, command, timeout=60, then=None):
+        """What the monitor behind C-a c says to @command, up to its next prompt. It keeps the keyboard.
+
+        @then: what the guest writes because of it (a regular expression), before or after that prompt; it is waited for and consumed.
+        """
+        self.send("\x01c")
+        self.line(command)
+        match = self.expect(r"(?s)" + re.escape(command) + r"\s*\n(.*?)" + MONITOR, timeout)
+        if then:
+            self.seen = match.start(1)
+            self.expect(then, timeout)
+        return match[1]
 
     def wait(self, timeout=60):
         """Waits for the end and returns the exit status (negative: a signal)."""

@@ -42,9 +42,9 @@ def needs_menura(what):
         raise Skip(f"only Menura has {what}")
 
 
-def disk(path, ident="hd0", options=""):
-    """A virtio disk."""
-    return ["-drive", f"file={path},format=raw,if=none,id={ident}{options}", "-device", f"virtio-blk-device,drive={ident}"]
+def disk(path, ident="hd0", options="", device="virtio-blk-device"):
+    """A disk of that model, and properties."""
+    return ["-drive", f"file={path},format=raw,if=none,id={ident}{options}", "-device", f"{device},drive={ident}"]
 
 
 def linux(harts=1, memory="128M", append="", extra=()):

@@ -17,9 +17,13 @@ class Tap:
         self.only = only        # patterns of names; none: all
         self.count = self.failed = 0
 
+    def wants(self, name):
+        """The case is among those to run."""
+        return not self.only or any(fnmatch.fnmatch(name, p) for p in self.only)
+
     def case(self, name, function, *args):
         """Runs one case; what it raises is its failure."""
-        if self.only and not any(fnmatch.fnmatch(name, p) for p in self.only):
+        if not self.wants(name):
             return
         begin = time.monotonic()
         self.count += 1

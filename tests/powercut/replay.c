@@ -2,7 +2,7 @@
 /*
  * Cuts the power at every boundary between the writes of a log (write-log.h), and looks at the disk that a machine would find then:
  *
- *     replay LOG FORMAT SCRATCH PATTERN BASE WORK [--seed N] [--export FOLDER EVERY] IMAGE...
+ *     replay LOG FORMAT SCRATCH PATTERN BASE WORK [--seed N] [--export FOLDER EVERY | --sample FOLDER EVERY] IMAGE...
  *
  * IMAGE: copies of the image's files as they were before the first write, the first the one to be opened; the log's files in its order. Each cut
  * is tried in three ways: all writes up to it are there; the same, but of the last one only the first half; of those that no
@@ -11,6 +11,9 @@
  *
  * PATTERN has the pages that the guest writes, BASE what the disk was, and WORK a line "PAGE COUNT FROM" for each write: COUNT pages of
  * PATTERN from FROM on to page PAGE. Line n of worker W (a line "worker W" begins its part) is on the disk once the console said "synced W n".
+ *
+ * Snapshots that the monitor made must be there, too (saved.h).
+ * --sample: every EVERY-th image is written to FOLDER, too, if there is such a snapshot.
  *
  * --export: every EVERY-th cut is not looked at but written to FOLDER as raw images N.raw, and N.synced says how far each worker was.
  */
@@ -25,6 +28,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "block/node.h"
+#include "tests/powercut/saved.h"
 #include "tests/powercut/write-log.h"
 
 enum { PAGE = 4096, SECTOR = 512, MAX_WORKERS = 16, MAX_FILES = 16 };
@@ -39,7 +43,7 @@ typedef struct Disk { /* the bytes of the image's files at one moment */
 } Disk;
 
 static struct {
-    const char *format, *scratch, *export;
+    const char *format, *scratch, *export, *sample;
     char **names; /* of the image's files */
     unsigned n_files, every;
     GRand *rand;
@@ -48,7 +52,8 @@ static struct {
     GArray *steps;    /* of Step */
     GPtrArray *touch; /* for each page a GArray of indices into steps, in order */
     unsigned synced[MAX_WORKERS];
-    GString *console;
+    GString *texts[MAX_FILES +
+                   2];  /* what was written to the console and the monitor, up to a line's end */
     Disk now, durable;  /* all that was logged; what flushes cover */
     GPtrArray *pending; /* of const WriteLogRecord *: not durable */
     GHashTable *syncs;  /* number of a flush -> the record of its beginning */
@@ -190,11 +195,11 @@ static void verify_contents(BlockNode *node)
     }
 }
 
-static BlockNode *open_scratch(void)
+static BlockNode *open_scratch(bool readonly)
 {
     g_autofree char *name = g_path_get_basename(self.names[0]);
     g_autofree char *path = g_build_filename(self.scratch, name, NULL);
-    NodeOptions options = { .file = path, .format = self.format };
+    NodeOptions options = { .file = path, .format = self.format, .readonly = readonly };
     g_autoptr(GError) error = NULL;
     BlockNode *node = node_open(&options, &error);
 
@@ -218,6 +223,17 @@ static void verify_structure(BlockNode *node)
     g_string_free(check.report, TRUE);
 }
 
+static void verify_saved(void)
+{
+    BlockNode *node = open_scratch(true);
+    g_autofree char *wrong = node->driver->snapshots ? saved_verify(node) : NULL;
+
+    if (wrong) {
+        die("%s", wrong);
+    }
+    node_close(node);
+}
+
 static void export(BlockNode *node)
 {
     g_autofree char *disk = g_malloc(self.pages * PAGE);
@@ -236,6 +252,16 @@ static void export(BlockNode *node)
     }
 }
 
+static void take_sample(const Disk *disk)
+{
+    g_autofree char *path = g_strdup_printf("%s/%" PRIu64, self.sample, self.n_exported++);
+
+    if (!g_file_set_contents(path, (const char *)disk->files[0]->data, (gssize)disk->files[0]->len,
+                             NULL)) {
+        die("cannot be written: %s", path);
+    }
+}
+
 static void look_at(const Disk *disk)
 {
     BlockNode *node;
@@ -245,7 +271,7 @@ static void look_at(const Disk *disk)
         return;
     }
     write_scratch(disk);
-    node = open_scratch();
+    node = open_scratch(false);
     verify_structure(node);
     if (self.export) {
         export(node);
@@ -253,6 +279,10 @@ static void look_at(const Disk *disk)
         verify_contents(node);
     }
     node_close(node);
+    verify_saved();
+    if (self.sample && saved_count() && self.cuts % self.every == 0) {
+        take_sample(disk);
+    }
 }
 
 /* ---- The log ---- */
@@ -300,20 +330,29 @@ static void end_sync(const WriteLogRecord *r)
     }
 }
 
-static void read_console(const WriteLogRecord *r)
+static void read_line(const char *line)
 {
+    unsigned worker, number;
+
+    if (sscanf(line, "synced %u %u", &worker, &number) == 2 && worker < MAX_WORKERS) {
+        self.synced[worker] = number;
+    }
+    if (!saved_read_line(line)) {
+        die("%s", line);
+    }
+}
+
+static void read_text(const WriteLogRecord *r)
+{
+    GString **text = &self.texts[r->file];
     char *line;
 
-    g_string_append_len(self.console, (const char *)(r + 1), (gssize)r->bytes);
-    while ((line = strchr(self.console->str, '\n'))) {
-        unsigned worker, number;
-
+    *text = *text ? *text : g_string_new(NULL);
+    g_string_append_len(*text, (const char *)(r + 1), (gssize)r->bytes);
+    while ((line = strchr((*text)->str, '\n'))) {
         *line = 0;
-        if (sscanf(self.console->str, "synced %u %u", &worker, &number) == 2 &&
-            worker < MAX_WORKERS) {
-            self.synced[worker] = number;
-        }
-        g_string_erase(self.console, 0, line + 1 - self.console->str);
+        read_line((*text)->str);
+        g_string_erase(*text, 0, line + 1 - (*text)->str);
     }
 }
 
@@ -332,7 +371,7 @@ static void replay(const char *log, gsize len)
         }
         switch (r->kind) {
         case LOG_TEXT:
-            read_console(r);
+            read_text(r);
             break;
         case LOG_SYNC_BEGIN:
             g_hash_table_insert(self.syncs, GSIZE_TO_POINTER(r->offset), (gpointer)r);
@@ -406,8 +445,8 @@ static char **parse_options(char **arg)
         g_assert(arg[1]);
         if (!strcmp(*arg, "--seed")) {
             g_rand_set_seed(self.rand, (guint32)strtoul(arg[1], NULL, 0));
-        } else if (!strcmp(*arg, "--export") && arg[2]) {
-            self.export = arg[1];
+        } else if ((!strcmp(*arg, "--export") || !strcmp(*arg, "--sample")) && arg[2]) {
+            *(!strcmp(*arg, "--export") ? &self.export : &self.sample) = arg[1];
             self.every = (unsigned)strtoul(arg[2], NULL, 0);
             arg++;
         } else {
@@ -436,12 +475,11 @@ int main(int argc, char **argv)
     read_images(parse_options(argv + 7));
     self.pending = g_ptr_array_new();
     self.syncs = g_hash_table_new(NULL, NULL);
-    self.console = g_string_new(NULL);
     replay(log, log_len);
     printf("%" PRIu64 " cuts, synced", self.cuts);
     for (unsigned w = 0; w < MAX_WORKERS; w++) {
         printf(" %u", self.synced[w]);
     }
-    printf("\n");
+    printf(", saved %u\n", saved_count());
     return 0;
 }

@@ -534,6 +534,40 @@ static void test_flight(void)
     }
 }
 
+static void flush_then_count(BlockRequest *req, int error)
+{
+    g_assert_cmpint(error, ==, 0);
+    req->op = BLOCK_FLUSH;
+    req->done = count_done;
+    block_submit(req->blk, req);
+}
+
+/* Drained before the end of block_plug(), with what a finished request sends on. */
+static void test_plugged_drain(void)
+{
+    uint8_t buf[PIECE] = { 1 };
+    struct iovec iov = { buf, PIECE };
+    Flight f = { 0 };
+    BlockBackend *blk;
+    BlockRequest req = { .op = BLOCK_WRITE,
+                         .bytes = PIECE,
+                         .iov = &iov,
+                         .n_iov = 1,
+                         .done = flush_then_count,
+                         .opaque = &f };
+
+    make_disk(DISK);
+    blk = open_with((BlockOptions){ 0 });
+    lock_machine();
+    block_plug();
+    block_submit(blk, &req);
+    block_drain(blk);
+    g_assert_cmpuint(f.done, ==, 1);
+    block_unplug();
+    unlock_machine();
+    close_all();
+}
+
 /* A mix of everything on pieces of their own, each of which gets its next request when one is done. */
 typedef struct Mixer {
     BlockRequest req;
@@ -682,6 +716,7 @@ static void add_engine_tests(void)
         { "threads/pieces", BLOCK_AIO_THREADS, test_pieces },
         { "threads/errors", BLOCK_AIO_THREADS, test_errors },
         { "threads/flight", BLOCK_AIO_THREADS, test_flight },
+        { "threads/plugged-drain", BLOCK_AIO_THREADS, test_plugged_drain },
         { "threads/mix", BLOCK_AIO_THREADS, test_mix },
         { "io_uring/bounds", BLOCK_AIO_URING, test_bounds },
         { "io_uring/odd-end", BLOCK_AIO_URING, test_odd_end },
@@ -690,6 +725,7 @@ static void add_engine_tests(void)
         { "io_uring/pieces", BLOCK_AIO_URING, test_pieces },
         { "io_uring/errors", BLOCK_AIO_URING, test_errors },
         { "io_uring/flight", BLOCK_AIO_URING, test_flight },
+        { "io_uring/plugged-drain", BLOCK_AIO_URING, test_plugged_drain },
         { "io_uring/mix", BLOCK_AIO_URING, test_mix },
     };
 

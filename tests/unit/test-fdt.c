@@ -49,6 +49,31 @@ static void test_write(void)
     hw_fdt_free(fdt);
 }
 
+/* A controller that wants an interrupt's kind, too, and one for messages. */
+static void test_interrupts(void)
+{
+    HwFdt *fdt = hw_fdt_new();
+    uint32_t cells[HW_FDT_MAX_INTERRUPT];
+    const uint32_t *found;
+    size_t len;
+
+    g_assert_cmpuint(hw_fdt_msi(fdt), ==, 0);
+    hw_fdt_set_msi(fdt, "/imsic");
+    g_assert_cmpuint(hw_fdt_msi(fdt), ==, hw_fdt_phandle(fdt, "/imsic"));
+    hw_fdt_set_cell(fdt, "/aplic", "#interrupt-cells", 2);
+    hw_fdt_set_intc(fdt, "/aplic");
+    g_assert_cmpuint(hw_fdt_interrupt(fdt, 7, cells), ==, 2);
+    hw_fdt_set_interrupt(fdt, "/serial", 7);
+    found = hw_fdt_get(fdt, "/serial", "interrupts", &len);
+    g_assert_cmpuint(len, ==, 8);
+    g_assert_cmpuint(GUINT32_FROM_BE(found[0]), ==, 7);
+    g_assert_cmpuint(GUINT32_FROM_BE(found[1]), ==, 4);
+    hw_fdt_set_cell(fdt, "/plic", "#interrupt-cells", 1);
+    hw_fdt_set_intc(fdt, "/plic");
+    g_assert_cmpuint(hw_fdt_interrupt(fdt, 7, cells), ==, 1);
+    hw_fdt_free(fdt);
+}
+
 static void test_round_trip(void)
 {
     HwFdt *fdt = make_tree(), *again;
@@ -140,6 +165,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/fdt/write", test_write);
     g_test_add_func("/fdt/round-trip", test_round_trip);
+    g_test_add_func("/fdt/interrupts", test_interrupts);
     g_test_add_func("/fdt/large", test_large);
     g_test_add_func("/fdt/hostile", test_hostile);
     g_test_add_func("/fdt/missing-file", test_missing_file);

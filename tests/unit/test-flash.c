@@ -12,6 +12,7 @@
 #include "softmmu/clock.h"
 #include "softmmu/cpu.h"
 #include "softmmu/memory.h"
+#include "tests/unit/bare.h"
 
 #define RAM_BASE 0x80000000ull
 #define FLASH    0x20000000ull
@@ -27,21 +28,8 @@ enum {
     DMA_WRITE = 16
 };
 
-static MemoryRegion ram;
 static uint8_t *ram_host;
 static char *folder, *file;
-
-/* The clock asks this of the CPUs, of which there are none here. */
-bool cpu_icount_enabled(void)
-{
-    return false;
-}
-
-void icount_timer_changed(void);
-
-void icount_timer_changed(void)
-{
-}
 
 static void store(uint64_t addr, uint64_t value, unsigned size)
 {
@@ -337,16 +325,6 @@ static void test_dma(void)
     fw_cfg_free(dev);
 }
 
-static void set_up(void)
-{
-    g_assert_true(memory_init(64 << 20, NULL));
-    g_assert_true(memory_region_init_ram(&ram, "ram", RAM_SIZE, NULL));
-    memory_region_add(memory_system(), RAM_BASE, &ram, 0);
-    memory_commit();
-    ram_host = memory_region_host(&ram);
-    block_set_lock(machine_lock, machine_unlock);
-}
-
 int main(int argc, char **argv)
 {
     int result;
@@ -354,7 +332,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     folder = g_dir_make_tmp("test-flash-XXXXXX", NULL);
     file = g_build_filename(folder, "flash", NULL);
-    set_up();
+    ram_host = bare_init(64 << 20, RAM_BASE, RAM_SIZE);
     g_test_add_func("/flash/query", test_query);
     g_test_add_func("/flash/program", test_program);
     g_test_add_func("/flash/buffer", test_buffer);

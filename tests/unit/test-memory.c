@@ -212,6 +212,31 @@ static void on_change(void)
     n_changes++;
 }
 
+/* A register window that is moved about without end. */
+static void test_trim(void)
+{
+    static MemoryRegion window;
+    Probe p = { 0 };
+    uint64_t serial = 0, v;
+
+    memory_region_init_io(&window, "window", 4096, &any_ops, &p);
+    for (unsigned i = 0; i < 500; i++) {
+        memory_region_add(memory_system(), 0x100000 + i * 4096, &window, 0);
+        memory_commit();
+        g_assert_cmpuint(memory_view()->serial, !=, serial);
+        serial = memory_view()->serial;
+        if (memory_views_are_many()) {
+            memory_views_trim();
+            g_assert_false(memory_views_are_many());
+        }
+        memory_load(0x100000 + i * 4096, 4, &v);
+        g_assert_cmpuint(p.n_reads, ==, i + 1);
+        g_assert_cmpuint(memory_view()->serial, ==, serial);
+        memory_region_remove(&window);
+    }
+    memory_commit();
+}
+
 static void test_romd(void)
 {
     static MemoryRegion flash;
@@ -423,6 +448,7 @@ int main(int argc, char **argv)
     g_test_add_func("/memory/lockless", test_lockless);
     g_test_add_func("/memory/ram-and-rom", test_ram_and_rom);
     g_test_add_func("/memory/romd", test_romd);
+    g_test_add_func("/memory/trim", test_trim);
     g_test_add_func("/memory/render", test_render);
     g_test_add_func("/memory/whole-space", test_whole_space);
     g_test_add_func("/memory/print", test_print);

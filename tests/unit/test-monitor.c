@@ -13,6 +13,7 @@
 #include "monitor/readline.h"
 #include "hw/core/device.h"
 #include "hw/core/snapshot.h"
+#include "softmmu/clock.h"
 #include "softmmu/memory.h"
 #include "softmmu/runstate.h"
 
@@ -141,6 +142,43 @@ void hw_snapshot_list(GString *out)
     g_string_append(out, "one 1 MiB\n");
 }
 
+bool hw_balloon_set(uint64_t bytes)
+{
+    return bytes;
+}
+
+bool hw_balloon_get(uint64_t *bytes)
+{
+    *bytes = 1 << 20;
+    return true;
+}
+
+void hw_pci_print(GString *out)
+{
+    g_string_append(out, "Bus 0: fake\n");
+}
+
+int64_t clock_now(ClockType clock)
+{
+    (void)clock;
+    return 0;
+}
+
+void timer_init(Timer *timer, ClockType clock, void (*fire)(void *), void *opaque)
+{
+    *timer = (Timer){ clock, -1, fire, opaque, 0 };
+}
+
+void timer_set(Timer *timer, int64_t deadline)
+{
+    timer->deadline = deadline;
+}
+
+void hw_usb_print(GString *out)
+{
+    g_string_append(out, "  Device 0.0, fake\n");
+}
+
 void hw_devices_print(GString *out)
 {
     g_string_append(out, "dev: fake\n");
@@ -240,9 +278,16 @@ static void expect_part(const char *line, const char *part)
     g_assert_nonnull(strstr(out->str, part));
 }
 
+static bool fake_device(const char *text, GError **error)
+{
+    g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "device: '%s' is fake", text);
+    return false;
+}
+
 static void test_commands(void)
 {
     set_up();
+    monitor_set_device_handlers(fake_device, fake_device);
     expect("", "");
     expect("  stop  ", "");
     expect("info status", "VM status: paused\n");
@@ -265,6 +310,20 @@ static void test_commands(void)
     expect_part("log help", "guest_errors");
     expect_part("log gest_errors", "did you mean 'guest_errors'?");
     expect_part("system_powerdown", "no power button");
+    expect("sendkey", "sendkey: the keys are missing\n");
+    expect("sendkey a-shfit", "sendkey: unknown key: 'shfit'; did you mean 'shift'?\n");
+    expect("sendkey a 1s", "sendkey: '1s' is no time in ms up to 60000\n");
+    expect("sendkey a", "sendkey: the machine has no keyboard\n");
+    expect("mouse_move 1", "mouse_move: expected two numbers or three\n");
+    expect("mouse_move 1 -2 3 4", "mouse_move: expected two numbers or three\n");
+    expect("mouse_move 1 -2 3", "mouse_move: the machine has no pointer\n");
+    expect("mouse_button 8", "mouse_button: expected a number from 0 to 7\n");
+    expect("mouse_button 1", "mouse_button: the machine has no pointer\n");
+    expect("mouse_set 0", "mouse_set: '0' is no pointer's number\n");
+    expect("info mice", "No mouse devices connected\n");
+    expect("info usb", "  Device 0.0, fake\n");
+    expect("device_add a,id=b", "device: 'a,id=b' is fake\n");
+    expect("device_del", "device: '' is fake\n");
     expect("savevm", "savevm: the snapshot's name is missing\n");
     expect("savevm one", "");
     expect("info status", "VM status: running\n");

@@ -114,8 +114,8 @@ static void test_errors(void)
 {
     expect_error("-devcie x", "-devcie: unknown option; did you mean '-device'?");
     expect_error("--kernal x", "did you mean '-kernel'?");
-    expect_error("-netdev user", "-netdev: not supported yet");
-    expect_error("-nic user", "-nic user: not supported yet");
+    expect_error("-audiodev none", "-audiodev: not supported yet");
+    expect_error("-vga std", "-vga std: not supported yet");
     expect_error("-kernel", "-kernel: requires an argument");
     expect_error("-m 0", "-m 0:");
     expect_error("-m", "requires an argument");

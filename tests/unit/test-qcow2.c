@@ -9,6 +9,7 @@
 #include <glib/gstdio.h>
 #include <string.h>
 #include "block/formats/formats.h"
+#include "block/formats/qcow2.h"
 #include "block/node.h"
 #include "cuts.h"
 #include "images.h"
@@ -474,6 +475,42 @@ static void test_truncate(void)
     g_assert_cmpint(node_close(node), ==, 0);
 }
 
+/* What is new has space and reads as zeroes, whatever is behind the image and in its last cluster. */
+static void test_preallocate(void)
+{
+    static const char *const options[] = { "cluster_size=4k", "cluster_size=16k,extended_l2=on",
+                                           "cluster_size=4k,compat=0.10" };
+    g_autofree uint8_t *model = g_malloc(1 << 20);
+
+    for (unsigned i = 0; i < 24; i++) {
+        uint64_t old = (uint64_t)g_test_rand_int_range(1, 400) * 512;
+        uint64_t length = old + (uint64_t)g_test_rand_int_range(1, 600) * 512;
+        g_autofree char *text =
+            g_strdup_printf("size=%" G_GUINT64_FORMAT ",%s%s%s", old, options[i % 3],
+                            i & 8 ? "" : ",backing_fmt=raw,backing_file=", i & 8 ? "" : base);
+        g_autoptr(GError) error = NULL;
+        BlockNode *node;
+
+        g_test_message("%u: %s to %" G_GUINT64_FORMAT, i, text, length);
+        make_base(model, 256 << 10);
+        create(image, text);
+        node = open_image(image, false);
+        memset(model, 0, i & 8 ? 1 << 20 : 0);
+        memset(model + old, 0, (1 << 20) - old);
+        if (i & 1) { /* a last cluster of its own, perhaps of zeroes */
+            g_assert_cmpint(node_write_zeroes(node, 0, old, i & 2), ==, 0);
+            memset(model, 0, old);
+            image_fill(model + old - 512, 512, i);
+            g_assert_cmpint(node_pwrite(node, old - 512, model + old - 512, 512), ==, 0);
+        }
+        g_assert_true(node_truncate(node, length, false,
+                                    i & 4 ? NODE_PREALLOC_METADATA : NODE_PREALLOC_FULL, &error));
+        image_assert_reads(node, model, 0, length);
+        image_assert_clean(node, true);
+        g_assert_cmpint(node_close(node), ==, 0);
+    }
+}
+
 /* Refcounts that are wrong are set right; an image without any gets new ones. */
 static void test_repair(void)
 {
@@ -505,6 +542,63 @@ static void test_repair(void)
         image_assert_clean(node, false);
         image_assert_reads(node, buf, 0, sizeof(buf));
         g_assert_cmpint(node_close(node), ==, 0);
+    }
+}
+
+/* What a write comes upon marks the image, which cannot be written then; what a reader comes upon does not. In the image of clusters of 4 KiB
+ * these are the refcount table, the refcount block, the L1 table, the L2 table and the first data cluster, at 4 KiB and so on. */
+static void test_corrupt(void)
+{
+    static const struct {
+        unsigned at;
+        uint64_t value;
+        bool mends;
+    } damages[] = {
+        { 3 * 4096, QE_COPIED | (4 * 4096 + 512),
+          false }, /* an L2 table that is not at a cluster */
+        { 4 * 4096, QE_COPIED | (5 * 4096 + 512), false }, /* a data cluster */
+        { 4 * 4096, QE_COPIED | (3 * 4096), true },        /* it is the L1 table */
+        { 4 * 4096, QE_COPIED | (1 * 4096), true },        /* the refcount table */
+        { 1 * 4096, 2 * 4096 + 512, true },                /* a refcount block */
+        { 2 * 4096, 0, true },                             /* the header is free */
+    };
+    static uint8_t buf[4096];
+    NodeOptions repair = { .file = copy, .format = "qcow2", .repair = true };
+    g_autofree char *data = NULL;
+    BlockNode *node;
+    gsize len;
+
+    create(image, "size=1M,cluster_size=4k");
+    node = open_image(image, false);
+    g_assert_cmpint(node_pwrite(node, 0, buf, sizeof(buf)), ==, 0);
+    g_assert_cmpint(node_close(node), ==, 0);
+    g_assert_true(g_file_get_contents(image, &data, &len, NULL));
+    for (unsigned i = 0; i < G_N_ELEMENTS(damages); i++) {
+        NodeCheck check = { .fix_leaks = true, .fix_errors = true };
+        g_autofree uint8_t *bad = g_memdup2(data, len), *now = NULL;
+        gsize n;
+
+        bytes_put_be64(bad + damages[i].at, damages[i].value);
+        g_unlink(copy);
+        g_assert_true(g_file_set_contents(copy, (char *)bad, (gssize)len, NULL));
+        node = open_image(copy, true);
+        node_pread(node, 0, buf, sizeof(buf));
+        g_assert_cmpint(node_close(node), ==, 0);
+        g_assert_true(g_file_get_contents(copy, (char **)&now, &n, NULL));
+        g_assert_cmpmem(now, n, bad, len);
+        node = open_image(copy, false);
+        node_pwrite(node, 0, buf, sizeof(buf));
+        g_assert_cmpint(node_pwrite(node, 8192, buf, sizeof(buf)), ==, -EIO);
+        node_close(node);
+        g_assert_null(node_open(&(NodeOptions){ .file = copy, .format = "qcow2" }, NULL));
+        node = open_image(copy, true); /* can still be read */
+        g_assert_cmpint(node_close(node), ==, 0);
+        node = node_open(&repair, NULL);
+        g_assert_true(node->driver->check(node, &check, NULL));
+        g_assert_cmpint(node_close(node), ==, 0);
+        node = node_open(&(NodeOptions){ .file = copy, .format = "qcow2" }, NULL);
+        g_assert_true(!node == !damages[i].mends);
+        node_close(node);
     }
 }
 
@@ -554,7 +648,7 @@ static const Kind kinds[] = {
 
 int main(int argc, char **argv)
 {
-    static const unsigned cut[] = { 0, 1, 2, 7, 10, 12, 13 };
+    static const unsigned cut[] = { 0, 1, 2, 7, 10, 12, 13, 14 };
     int status;
 
     g_test_init(&argc, &argv, NULL);
@@ -580,7 +674,9 @@ int main(int argc, char **argv)
     }
     g_test_add_func("/qcow2/threads", test_threads);
     g_test_add_func("/qcow2/truncate", test_truncate);
+    g_test_add_func("/qcow2/preallocate", test_preallocate);
     g_test_add_func("/qcow2/repair", test_repair);
+    g_test_add_func("/qcow2/corrupt", test_corrupt);
     g_test_add_func("/qcow2/data-file", test_data_file);
     g_test_add_func("/qcow2/damage", test_damage);
     status = g_test_run();

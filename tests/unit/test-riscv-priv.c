@@ -1562,6 +1562,7 @@ int main(int argc, char **argv)
     rom = g_malloc0(ROM_SIZE);
     view = g_malloc0(sizeof(FlatView) + 2 * sizeof(FlatRange));
     view->n = 2;
+    view->serial = 1;
     view->ranges[0] = (FlatRange){ ROM_BASE, ROM_BASE + ROM_SIZE - 1, NULL, 0, rom, true };
     view->ranges[1] = (FlatRange){ RAM_BASE, RAM_BASE + RAM_SIZE - 1u, NULL, 0, ram, false };
     g_test_add_func("/riscv/priv/models", test_models);

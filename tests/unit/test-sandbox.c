@@ -8,11 +8,14 @@
 #include <glib.h>
 #include <signal.h>
 #include <string.h>
+#include <linux/openat2.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 #include "main/sandbox.h"
 
@@ -43,6 +46,11 @@ static int try_open(void)
     return error_of(open("/dev/null", O_RDONLY | O_CLOEXEC));
 }
 
+static int try_create(void)
+{
+    return error_of(open("/dev/null", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+}
+
 static int try_unlink(void)
 {
     return unlink("/nowhere/to/be/found") < 0 && errno != ENOENT ? errno : 0;
@@ -51,6 +59,20 @@ static int try_unlink(void)
 static int try_socket(void)
 {
     return error_of(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+}
+
+static int try_folders(void)
+{
+    static const struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC };
+    int fd = (int)syscall(SYS_openat2, AT_FDCWD, "/", &how, sizeof(how));
+
+    if (fd < 0) {
+        return errno;
+    }
+    return mkdirat(fd, "proc", 0700) < 0 && errno == EEXIST && unlinkat(fd, "nowhere", 0) < 0 &&
+                   errno == ENOENT && getxattr("/proc/self/fd/0", "user.none", NULL, 0) < 0
+               ? 0
+               : errno;
 }
 
 static int try_ptrace(void)
@@ -162,7 +184,8 @@ static void test_given_up(void)
 static void test_kept(void)
 {
     static const SandboxNeeds nothing, files = { .files = true }, unlinks = { .unlink = true },
-                                       sockets = { .sockets = true };
+                                       sockets = { .sockets = true }, reads = { .reads = true },
+                                       folders = { .folders = true };
 
     g_assert_cmpint(in_sandbox(&nothing, try_memory), ==, 0);
     g_assert_cmpint(in_sandbox(&nothing, try_signal_itself), ==, 0);
@@ -173,10 +196,20 @@ static void test_kept(void)
     g_assert_cmpint(in_sandbox(&files, try_unlink), ==, 0);
     g_assert_cmpint(in_sandbox(&files, try_thread), ==, 0);
     g_assert_cmpint(in_sandbox(&files, try_socket), ==, EACCES);
+    g_assert_cmpint(in_sandbox(&reads, try_open), ==, 0);
+    g_assert_cmpint(in_sandbox(&reads, try_stat), ==, 0);
+    g_assert_cmpint(in_sandbox(&reads, try_create), ==, EACCES);
+    g_assert_cmpint(in_sandbox(&reads, try_unlink), ==, EACCES);
     g_assert_cmpint(in_sandbox(&unlinks, try_unlink), ==, 0);
     g_assert_cmpint(in_sandbox(&unlinks, try_open), ==, EACCES);
     g_assert_cmpint(in_sandbox(&sockets, try_socket), ==, 0);
     g_assert_cmpint(in_sandbox(&sockets, try_execute), ==, EPERM);
+    g_assert_cmpint(in_sandbox(&folders, try_folders), ==, 0);
+    g_assert_cmpint(in_sandbox(&nothing, try_folders), ==, EPERM);
+    g_assert_cmpint(in_sandbox(&folders, try_open), ==, EACCES);
+    g_assert_cmpint(in_sandbox(&folders, try_stat), ==, EACCES);
+    g_assert_cmpint(in_sandbox(&folders, try_execute), ==, EPERM);
+    g_assert_cmpint(in_sandbox(&folders, try_socket), ==, EACCES);
 }
 
 static int try_in_early_thread(void)

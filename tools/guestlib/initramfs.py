@@ -14,9 +14,7 @@ export PATH=/bin:/sbin HOME=/root TERM="${TERM:-vt100}"
 mount -t devtmpfs dev /dev
 mount -t proc proc /proc
 mount -t sysfs sys /sys
-while read -r module; do
-    insmod "/modules/$module" || echo "initramfs: cannot load $module"
-done < /modules/list
+sh /modules/load
 root= init=/sbin/init mode=rw shell=
 for word in $(cat /proc/cmdline); do
     case $word in
@@ -30,6 +28,7 @@ if [ -n "$root" ] && [ -z "$shell" ]; then
     tries=0
     while [ ! -b "$root" ] && [ $tries -lt 100 ]; do
         sleep 0.05
+        sh /modules/load
         tries=$((tries + 1))
     done
     if mount -t ext4 -o $mode "$root" /mnt; then
@@ -45,6 +44,38 @@ mkdir -p /dev/pts
 mount -t devpts pts /dev/pts
 setsid cttyhack sh
 poweroff -f
+"""
+
+
+# May be run again: some devices are only found after a while.
+LOAD = """#!/bin/sh
+# Loads the modules in /modules/list, and those that /modules/drivers has for the devices that there are: lines "PATTERN MODULE...", the
+# pattern of a device's modalias.
+insert() {
+    for module in "$@"; do
+        [ -e "/sys/module/$module" ] && continue
+        insmod "/modules/$module.ko" || echo "initramfs: cannot load $module"
+        again=1
+    done
+}
+[ -d /sys/module ] || mount -t sysfs sys /sys
+while read -r module; do
+    insert "${module%.ko}"
+done </modules/list
+again=1
+while [ -n "$again" ]; do
+    again=
+    for file in /sys/bus/pci/devices/*/modalias /sys/bus/virtio/devices/*/modalias /sys/bus/usb/devices/*/modalias \\
+        /sys/bus/scsi/devices/*/modalias; do
+        [ -e "$file" ] || continue
+        read -r alias <"$file"
+        while read -r pattern modules; do
+            case $alias in
+            $pattern) insert $modules ;;
+            esac
+        done </modules/drivers
+    done
+done
 """
 
 
@@ -89,8 +120,8 @@ class Cpio:
         return bytes(self.data) + bytes(-len(self.data) % 512)
 
 
-def build(busybox, kernel_tree, modules):
-    """The archive's bytes."""
+def build(busybox, kernel_tree, modules, drivers):
+    """The archive's bytes. @drivers: patterns of devices' modaliases, each with the modules it needs; the others are always loaded."""
     cpio = Cpio()
     for name in ("bin", "dev", "etc", "mnt", "modules", "proc", "root", "sbin", "sys", "tmp"):
         cpio.folder(name)
@@ -100,8 +131,16 @@ def build(busybox, kernel_tree, modules):
     cpio.file("bin/busybox", busybox, 0o755)
     for name in busybox_applets(busybox):
         cpio.link(f"bin/{name}", "busybox")
-    order = Modules(kernel_tree).load_order(modules)
-    for name, data in order:
+    tree = Modules(kernel_tree)
+    files = dict(tree.load_order(modules))
+    cpio.file("modules/list", "".join(f"{name}.ko\n" for name in files).encode())
+    lines = []
+    for pattern, wanted in drivers.items():
+        order = tree.load_order(wanted.split())
+        files.update(order)
+        lines.append(f"{pattern} {' '.join(name for name, _ in order)}\n")
+    for name, data in files.items():
         cpio.file(f"modules/{name}.ko", data)
-    cpio.file("modules/list", "".join(f"{name}.ko\n" for name, _ in order).encode())
+    cpio.file("modules/drivers", "".join(lines).encode())
+    cpio.file("modules/load", LOAD.encode(), 0o755)
     return cpio.finish()

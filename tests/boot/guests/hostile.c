@@ -278,7 +278,7 @@ static void case_access_nowhere(void)
                                NOWHERE + 0xffd,
                                RAM_END,
                                RAM_END + 4,
-                               RAM - 8,
+                               FLASH + (64ul << 20),
                                8,
                                1ul << 56,
                                1ul << 63,

@@ -30,7 +30,7 @@ enum {
 #define UART        0x10000000ul
 #define VIRTIO      0x10001000ul
 #define FLASH       0x20000000ul
-#define NOWHERE     0x70000000ul
+#define NOWHERE     0x18000000ul
 #define RAM         0x80000000ul
 #define RAM_END     0x82000000ul /* -m 32M */
 

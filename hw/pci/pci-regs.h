@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Registers of the configuration space, as the PCI Express Base Specification names and places them. */
+#ifndef HW_PCI_PCI_REGS_H
+#define HW_PCI_PCI_REGS_H
+
+/* 7.5.1.1: both header types */
+enum {
+    PCI_VENDOR_ID = 0x00,
+    PCI_DEVICE_ID = 0x02,
+    PCI_COMMAND = 0x04,
+    PCI_STATUS = 0x06,
+    PCI_REVISION_ID = 0x08,
+    PCI_CLASS_PROG = 0x09,
+    PCI_CLASS_DEVICE = 0x0a,
+    PCI_CACHE_LINE_SIZE = 0x0c,
+    PCI_HEADER_TYPE = 0x0e,
+    PCI_BASE_ADDRESS_0 = 0x10,
+    PCI_CAPABILITY_LIST = 0x34,
+    PCI_INTERRUPT_LINE = 0x3c,
+    PCI_INTERRUPT_PIN = 0x3d,
+    /* 7.5.1.2: type 0 */
+    PCI_SUBSYSTEM_VENDOR_ID = 0x2c,
+    PCI_SUBSYSTEM_ID = 0x2e,
+    PCI_ROM_ADDRESS = 0x30,
+    /* 7.5.1.3: type 1 */
+    PCI_PRIMARY_BUS = 0x18,
+    PCI_SECONDARY_BUS = 0x19,
+    PCI_SUBORDINATE_BUS = 0x1a,
+    PCI_IO_BASE = 0x1c,
+    PCI_IO_LIMIT = 0x1d,
+    PCI_SEC_STATUS = 0x1e,
+    PCI_MEMORY_BASE = 0x20,
+    PCI_MEMORY_LIMIT = 0x22,
+    PCI_PREF_MEMORY_BASE = 0x24,
+    PCI_PREF_MEMORY_LIMIT = 0x26,
+    PCI_PREF_BASE_UPPER32 = 0x28,
+    PCI_PREF_LIMIT_UPPER32 = 0x2c,
+    PCI_IO_BASE_UPPER16 = 0x30,
+    PCI_IO_LIMIT_UPPER16 = 0x32,
+    PCI_BRIDGE_CONTROL = 0x3e,
+    PCI_HEADER_END = 0x40,
+    PCI_CONVENTIONAL_END = 0x100,
+};
+
+enum {
+    PCI_COMMAND_IO = 0x1,
+    PCI_COMMAND_MEMORY = 0x2,
+    PCI_COMMAND_MASTER = 0x4,
+    PCI_COMMAND_PARITY = 0x40,
+    PCI_COMMAND_SERR = 0x100,
+    PCI_COMMAND_INTX_DISABLE = 0x400,
+    PCI_STATUS_INTERRUPT = 0x08,
+    PCI_STATUS_CAP_LIST = 0x10,
+    PCI_STATUS_ERRORS = 0xf900, /* written with ones to clear */
+    PCI_HEADER_BRIDGE = 0x01,
+    PCI_HEADER_MULTIFUNCTION = 0x80,
+    PCI_BAR_IO = 0x1,
+    PCI_BAR_MEM64 = 0x4,
+    PCI_BAR_PREFETCH = 0x8,
+};
+
+/* Capabilities: numbers, registers from the capability's beginning. */
+enum {
+    PCI_CAP_PM = 0x01,
+    PCI_CAP_MSI = 0x05,
+    PCI_CAP_VENDOR = 0x09,
+    PCI_CAP_EXP = 0x10,
+    PCI_CAP_MSIX = 0x11,
+    PCI_CAP_SATA = 0x12,
+
+    PCI_PM_PMC = 2,
+    PCI_PM_CTRL = 4,
+    PCI_PM_SIZE = 8,
+
+    PCI_MSI_FLAGS = 2,
+    PCI_MSI_ADDRESS = 4,
+    PCI_MSI_DATA = 12,
+    PCI_MSI_MASK = 16,
+    PCI_MSI_PENDING = 20,
+    PCI_MSI_SIZE = 24,
+    PCI_MSI_ENABLE = 0x1,
+    PCI_MSI_QSIZE = 0x70,
+    PCI_MSI_64BIT = 0x80,
+    PCI_MSI_MASKABLE = 0x100,
+
+    PCI_MSIX_FLAGS = 2,
+    PCI_MSIX_TABLE = 4,
+    PCI_MSIX_PBA = 8,
+    PCI_MSIX_SIZE = 12,
+    PCI_MSIX_MASKALL = 0x4000,
+    PCI_MSIX_ENABLE = 0x8000,
+
+    PCI_EXP_FLAGS = 2,
+    PCI_EXP_DEVCAP = 4,
+    PCI_EXP_DEVCTL = 8,
+    PCI_EXP_DEVSTA = 10,
+    PCI_EXP_LNKCAP = 12,
+    PCI_EXP_LNKCTL = 16,
+    PCI_EXP_LNKSTA = 18,
+    PCI_EXP_SLTCAP = 20,
+    PCI_EXP_SLTCTL = 24,
+    PCI_EXP_SLTSTA = 26,
+    PCI_EXP_RTCTL = 28,
+    PCI_EXP_DEVCAP2 = 36,
+    PCI_EXP_DEVCTL2 = 40,
+    PCI_EXP_LNKCAP2 = 44,
+    PCI_EXP_LNKCTL2 = 48,
+    PCI_EXP_SIZE = 60,
+    PCI_EXP_TYPE_ENDPOINT = 0,
+    PCI_EXP_TYPE_ROOT_PORT = 4,
+    PCI_EXP_TYPE_UPSTREAM = 5,
+    PCI_EXP_TYPE_DOWNSTREAM = 6,
+    PCI_EXP_TYPE_PCI_BRIDGE = 7,
+    PCI_EXP_TYPE_INTEGRATED = 9,
+};
+
+#endif
