@@ -6,8 +6,11 @@
  *     vsock-cat listen PORT       takes one connection
  *     vsock-cat seqpacket PORT    as connect, with a kind of socket that the device has not
  *
- * Each direction ends on its own. What fails is said on standard output.
+ * Each direction ends on its own. What fails is said on standard output; failing to receive ends sending too, before it is said:
+ * nothing reads the terminal any more when the shell has it back.
  */
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,15 +45,21 @@ static int copy(int from, int to)
 
 static int use(int fd)
 {
-    int status = 0;
+    int status = 0, error;
+    pid_t sender;
 
     fflush(stdout);
-    if (fork() == 0) {
+    sender = fork();
+    if (sender == 0) {
         status = !copy(0, fd) && fail("send");
         shutdown(fd, SHUT_WR);
         exit(status);
     }
     if (!copy(fd, 1)) {
+        error = errno;
+        kill(sender, SIGKILL);
+        wait(NULL);
+        errno = error;
         return fail("receive");
     }
     wait(&status);
