@@ -13,6 +13,7 @@ there is not fetched or built again, unless the recipe in tools/guestlib changed
 import argparse
 import contextlib
 import fcntl
+import functools
 import hashlib
 import os
 import shutil
@@ -24,7 +25,7 @@ from guestlib import disks, initramfs, modules, programs, rootfs  # noqa: E402
 from guestlib.debian import Archive, GuestError, say              # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-MODULES = "virtio_mmio virtio_blk crc32c_generic ext4".split()
+MODULES = "virtio_mmio virtio_blk crc32c_generic? ext4".split()     # "?": if the kernel has such a module
 # Loaded for the devices that there are: modalias -> what it takes.
 DRIVERS = {
     "pci:v00001AF4*": "virtio_pci",
@@ -43,11 +44,12 @@ DRIVERS = {
     "virtio:d00000013v*": "vmw_vsock_virtio_transport",
 }
 
-# What differs from guest to guest. "files": file in the cache -> (package, path in it).
+# What differs from guest to guest. "suites": the first is what is meant; the others stand in while a mirror that is being
+# synchronized offers lists of it that are not the signed ones. "files": file in the cache -> (package, path in it).
 ARCHES = {
     "riscv64": {
-        "suite": "trixie",
-        "kernel": ("linux-image-riscv64", "boot/vmlinux-{version}", "Image"),
+        "suites": ["trixie", "forky", "sid"],
+        "kernel": ("linux-image-riscv64", ("boot/vmlinux-{version}", "usr/lib/modules/{version}/vmlinuz"), "Image"),
         "files": {
             "fw_dynamic.bin": ("opensbi", "usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin"),
             "fw_dynamic.elf": ("opensbi", "usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.elf"),
@@ -91,7 +93,7 @@ class Guests:
 
     def __init__(self, cache, arch, emulator):
         self.cache, self.arch, self.table, self.emulator = cache, arch, ARCHES[arch], emulator
-        self.archive = Archive(cache, self.table["suite"], arch)
+        self.archives = [Archive(cache, suite, arch) for suite in self.table["suites"]]
         self.folder = os.path.join(cache, "images", arch)
         self.held = set()
         self.image = self.table["kernel"][2]
@@ -104,6 +106,25 @@ class Guests:
             "demo-disk": ["demo.img"], "esp": ["esp.img"], "rootfs": ["rootfs.img"],
             "bench-disk": ["bench.img"],
         }
+
+    @functools.cached_property
+    def archive(self):
+        """The suite whose lists are kept, so that all files are of one; at first the first whose lists can be had."""
+        return next((a for a in self.archives if a.has_lists()), None) or self.fetch_lists()
+
+    def fetch_lists(self):
+        """The first suite whose lists can be had, with new ones."""
+        *others, last = self.archives
+        for archive in others:
+            try:
+                archive.update()
+                return archive
+            except GuestError as e:
+                if archive.has_lists():     # older ones
+                    raise
+                say(f"{e}; trying the next suite")
+        last.update()
+        return last
 
     def file(self, name):
         return os.path.join(self.folder, name)
@@ -186,16 +207,24 @@ class Guests:
         with open(chosen, encoding="utf-8") as f:
             return f.read()
 
-    def build_kernel(self, out):
+    def kernel_tree(self):
+        """The kernel and its modules. From forky on, linux-image-VERSION is a shell around packages for each."""
         package = self.kernel_package()
-        path = self.table["kernel"][1].format(version=package[len("linux-image-"):])
-        self.copy(self.from_package(package, path), out)
+        parts = [n for n in self.archive.depends(package) if n.endswith(self.kernel_version())]
+        return self.archive.unpack(package, *parts)
+
+    def kernel_version(self):
+        return self.kernel_package()[len("linux-image-"):]
+
+    def build_kernel(self, out):
+        places = [os.path.join(self.kernel_tree(), path.format(version=self.kernel_version())) for path in self.table["kernel"][1]]
+        self.copy(next(filter(os.path.exists, places), places[0]), out)
 
     def busybox(self):
         return self.from_package("busybox-static", "usr/bin/busybox")
 
     def build_initramfs(self, out):
-        tree = self.archive.unpack(self.kernel_package())
+        tree = self.kernel_tree()
         with open(self.busybox(), "rb") as f:
             data = initramfs.build(f.read(), tree, MODULES, DRIVERS)
         with open(out + ".part", "wb") as f:
@@ -231,7 +260,7 @@ class Guests:
             return [emulator, *self.table["machine"], "-kernel", kernel, "-initrd", initrd, "-append", append,
                     "-drive", f"file={image},format=raw,if=none,id=hd0,cache=unsafe", "-device", "virtio-blk-device,drive=hd0"]
 
-        rootfs.build(self.table["suite"], self.arch, self.cache, out, boot)
+        rootfs.build(self.archive.suite, self.arch, self.cache, out, boot)
 
     def update(self):
         with contextlib.suppress(FileNotFoundError):
@@ -239,7 +268,7 @@ class Guests:
         for name in (self.image, "initramfs.cpio", "esp.img"):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.file(name))
-        self.archive.update()
+        self.fetch_lists()
 
     def show(self):
         print(f"{self.folder}:")

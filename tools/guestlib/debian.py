@@ -104,15 +104,16 @@ class Archive:
         say(f"package lists of Debian {self.suite}, {self.arch}:")
         self._apt("apt-get", "update", show=True)
         # Warnings about unreachable servers do not fail an update, so look.
-        if not self._have_lists():
+        if not self.has_lists():
             raise GuestError(f"no package lists of Debian {self.suite} ({self.arch}) could be fetched")
 
-    def _have_lists(self):
+    def has_lists(self):
+        """Package lists are here."""
         lists = os.path.join(self.state, "lists")
         return os.path.isdir(lists) and any("_Packages" in name for name in os.listdir(lists))
 
     def _ready(self):
-        if not self._have_lists():
+        if not self.has_lists():
             self.update()
 
     def depends(self, package):
@@ -156,13 +157,15 @@ class Archive:
             os.rename(path, os.path.join(self.debs, name))
         return True
 
-    def unpack(self, package):
-        """A folder with the package's files."""
-        deb, = self.fetch([package])
-        tree = os.path.join(self.trees, os.path.basename(deb)[:-len(".deb")])
+    def unpack(self, package, *more):
+        """A folder with the package's files, and those of @more."""
+        debs = self.fetch([package, *more])
+        first, = (deb for deb in debs if os.path.basename(deb).startswith(package + "_"))
+        tree = os.path.join(self.trees, os.path.basename(first)[:-len(".deb")])
         if not os.path.isdir(tree):
             shutil.rmtree(tree + ".part", ignore_errors=True)
             os.makedirs(tree + ".part")
-            run(["dpkg-deb", "-x", deb, tree + ".part"])
+            for deb in debs:
+                run(["dpkg-deb", "-x", deb, tree + ".part"])
             os.rename(tree + ".part", tree)
         return tree

@@ -131,7 +131,7 @@ class Modules:
                 self.builtin |= {os.path.basename(line.strip())[:-3].replace("-", "_") for line in f}
 
     def load_order(self, wanted):
-        """[(name, bytes)] with what each needs before it; built-in ones are left out."""
+        """[(name, bytes)] with what each needs before it; built-in ones are left out, and "NAME?" that there is not."""
         order, seen = [], set()
 
         def visit(name):
@@ -148,5 +148,6 @@ class Modules:
             order.append((name, strip(data)))
 
         for name in wanted:
-            visit(name)
+            if name[-1] != "?" or name[:-1] in self.paths:
+                visit(name.rstrip("?"))
         return order
