@@ -50,7 +50,6 @@ def output(console, line, seconds=60):
 
 
 def monitor(console, line, then=None):
-    time.sleep(0.3)     # the guest's shell asks the terminal for its size after the prompt
     said = console.monitor(line, machine.limit(60), then)
     console.send("\x01c")
     return said

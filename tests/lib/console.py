@@ -114,6 +114,12 @@ class Console:
         while self._fd >= 0 and select.select([self._fd], [], [], 0)[0] and self._read(0):
             pass
 
+    def settle(self, seconds=0.2, limit=3):
+        """Until nothing has come for @seconds, or @limit is over."""
+        deadline = time.monotonic() + limit
+        while self._fd >= 0 and select.select([self._fd], [], [], seconds)[0] and self._read(0) and time.monotonic() < deadline:
+            pass
+
     def send(self, text):
         """Types. Guests' serial ports are small, so in pieces."""
         data = text.encode()
@@ -139,6 +145,7 @@ class Console:
 
         @then: what the guest writes because of it (a regular expression), before or after that prompt; it is waited for and consumed.
         """
+        self.settle()       # a shell's query of the terminal, after its prompt, would come among the monitor's words
         self.send("\x01c")
         self.line(command)
         match = self.expect(r"(?s)" + re.escape(command) + r"\s*\n(.*?)" + MONITOR, timeout)
