@@ -115,7 +115,7 @@ static bool carry_out_at_hand(BlockBackend *blk, BlockRequest *req)
     if (req->result || req->op == BLOCK_FLUSH || !req->bytes) {
         return req->result || req->op != BLOCK_FLUSH || keeps_nothing(blk);
     }
-    return req->op == BLOCK_READ && block_find_file(req, &fd, &offset) &&
+    return req->op == BLOCK_READ && !req->not_at_hand && block_find_file(req, &fd, &offset) &&
            raw_read_at_hand(fd, offset, req->bytes, req->iov, req->n_iov);
 }
 

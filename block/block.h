@@ -90,6 +90,8 @@ struct BlockRequest {
     uint64_t offset, bytes; /* bytes = sum of iov for read and write */
     struct iovec *iov;
     int n_iov;
+    bool
+        not_at_hand; /* never done within block_submit() if there are threads, though the host has what is read in memory */
     void (*done)(BlockRequest *req, int error); /* 0 or -errno */
     void *opaque;
     /* block.c's while in flight */
@@ -105,6 +107,8 @@ void block_unplug(void);
 /* Waits until no request of @blk is in flight (reset, unrealize); those that wait to be tried again fail. Completions are called.
  * The caller holds the lock. */
 void block_drain(BlockBackend *blk);
+/* The same for all back ends, also of what is submitted when others' requests complete: the machine has none any more. */
+void block_drain_all(void);
 /* @f(opaque) is called, under the lock, after each group of completions of @blk: the place to tell the guest once for all of
  * them. NULL: nothing is called. */
 void block_set_batch_end(BlockBackend *blk, void (*f)(void *opaque), void *opaque);

@@ -163,3 +163,29 @@ void block_drain(BlockBackend *blk)
         throttle_hurry(blk->throttle, false);
     }
 }
+
+static bool is_busy(BlockBackend *blk)
+{
+    bool busy;
+
+    g_mutex_lock(&finish.lock);
+    busy = blk->in_flight;
+    g_mutex_unlock(&finish.lock);
+    return busy || block_has_held(blk);
+}
+
+void block_drain_all(void)
+{
+    BlockBackend *blk;
+    bool again;
+
+    do {
+        for (unsigned i = 0; (blk = block_nth(i)) != NULL; i++) {
+            block_drain(blk);
+        }
+        again = false;
+        for (unsigned i = 0; (blk = block_nth(i)) != NULL; i++) {
+            again |= is_busy(blk);
+        }
+    } while (again);
+}

@@ -395,7 +395,7 @@ bool memory_send_message(uint64_t addr, uint32_t data)
         return false;
     }
     if (r->host) {
-        return memory_store(addr, 4, data) == MEM_OK;
+        return !r->readonly && memory_store(addr, 4, data) == MEM_OK;
     }
     return r->region->ops && r->region->ops->takes_messages &&
            memory_io_write(r, addr, 4, data) == MEM_OK;

@@ -142,7 +142,9 @@ static void end_other(AhciPort *p, const AhciSlot *slot)
     }
     if (cmd->protocol == ATA_PIO && cmd->to_host) {
         post_pio_setup(p, cmd);
-    } else {
+    }
+    /* The last PIO setup of an answer has the end in it, but not that of a packet's (Serial ATA 3.1, 11.8 and 11.11). */
+    if (cmd->protocol != ATA_PIO || !cmd->to_host || cmd->fis[FIS_COMMAND] == ATA_PACKET) {
         post_registers(p, cmd, true);
     }
     p->ci &= ~bit(slot->n);
@@ -357,7 +359,6 @@ static void connect(AhciPort *p)
 void ahci_port_reset(AhciPort *p)
 {
     stop(p);
-    p->clb = p->fb = 0;
     p->is = p->ie = p->sctl = p->serr = 0;
     p->cmd = CMD_SUD | CMD_POD;
     p->sig = UINT32_MAX;

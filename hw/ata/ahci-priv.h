@@ -58,7 +58,7 @@ uint32_t ahci_port_read(const AhciPort *port, unsigned reg);
 void ahci_port_write(AhciPort *port, unsigned reg, uint32_t value);
 /* Begins what is in the command list, and tells what has ended. */
 void ahci_port_run(AhciPort *port);
-/* As after power on or a reset of the adapter: nothing is under way, a drive's signature is there. */
+/* As after a reset of the adapter: nothing is under way, a drive's signature is there; the driver's memory areas stay (10.4.3). */
 void ahci_port_reset(AhciPort *port);
 
 /* ---- ahci.c ---- */

@@ -39,11 +39,11 @@ void ahci_interrupt(HwAhci *s)
     hw_pci_set_irq(&s->parent, 0, s->is && (s->ghc & GHC_IE));
 }
 
-/* A port that still has something to tell sets its bit again, and sends another message. */
+/* What is still set, of this port or of others, sends another message: the driver waits for one after each write. */
 static void write_is(HwAhci *s, uint32_t value)
 {
     s->is &= ~value;
-    hw_pci_set_irq(&s->parent, 0, s->is && (s->ghc & GHC_IE));
+    hw_pci_set_irq(&s->parent, 0, false);
     ahci_interrupt(s);
 }
 

@@ -160,6 +160,18 @@ static void read_log(AtaCommand *cmd)
     }
 }
 
+/* What the drive keeps is written before the command ends. */
+static void flush_first(AtaCommand *cmd)
+{
+    HwAtaDriveClass *dc = HW_ATA_DRIVE_GET_CLASS(cmd->drive);
+
+    if (dc->flush) {
+        dc->flush(cmd);
+    } else {
+        ata_end(cmd, 0);
+    }
+}
+
 static void set_features(AtaCommand *cmd)
 {
     enum {
@@ -177,6 +189,10 @@ static void set_features(AtaCommand *cmd)
     case WRITE_CACHE_ON:
     case WRITE_CACHE_OFF:
         d->write_cache = cmd->fis[FIS_FEATURES] == WRITE_CACHE_ON;
+        if (!d->write_cache) {
+            flush_first(cmd);
+            return;
+        }
         break;
     case READ_AHEAD_ON:
     case READ_AHEAD_OFF:
@@ -193,13 +209,14 @@ static void set_features(AtaCommand *cmd)
     ata_end(cmd, 0);
 }
 
-static void diagnostic(AtaCommand *cmd)
+void ata_end_with_signature(AtaCommand *cmd)
 {
     enum { PASSED = 0x01 };
+    uint32_t signature = ata_signature(cmd->drive);
 
-    cmd->lba = ata_signature(cmd->drive) >> 8;
-    cmd->count = ata_signature(cmd->drive) & 0xff;
-    end(cmd, ATA_DRDY | ATA_DSC, PASSED);
+    cmd->lba = signature >> 8;
+    cmd->count = signature & 0xff;
+    end(cmd, signature == ATA_SIGNATURE_DISK ? ATA_DRDY | ATA_DSC : 0, PASSED);
 }
 
 /* False: it is the drive's own. */
@@ -225,18 +242,20 @@ static bool run_common(AtaCommand *cmd, bool packet)
         set_features(cmd);
         return true;
     case ATA_DIAGNOSTIC:
-        diagnostic(cmd);
+        ata_end_with_signature(cmd);
         return true;
     case ATA_CHECK_POWER:
         cmd->count = ACTIVE;
         ata_end(cmd, 0);
         return true;
     case ATA_STANDBY_IMMEDIATE:
-    case ATA_IDLE_IMMEDIATE:
     case ATA_STANDBY:
-    case ATA_IDLE:
     case ATA_SLEEP:
-        ata_end(cmd, 0); /* nothing here turns */
+        flush_first(cmd); /* nothing here turns */
+        return true;
+    case ATA_IDLE_IMMEDIATE:
+    case ATA_IDLE:
+        ata_end(cmd, 0);
         return true;
     }
     return false;
@@ -249,6 +268,7 @@ void ata_start(AtaCommand *cmd)
     cmd->protocol = ATA_NON_DATA;
     cmd->length = cmd->moved = 0;
     cmd->status = cmd->error = 0;
+    cmd->to_host = false;
     cmd->lba = ata_get_lba(cmd->fis, true);
     cmd->count = bytes_get_le16(cmd->fis + FIS_COUNT);
     cmd->then_flush = false;

@@ -73,6 +73,8 @@ typedef struct HwAtaDriveClass {
     void (*start)(AtaCommand *cmd);
     /* Moves the data. */
     void (*transfer)(AtaCommand *cmd);
+    /* Ends the command when what the drive keeps is written; NULL: it keeps nothing. */
+    void (*flush)(AtaCommand *cmd);
     /* The command is aborted before its data; may be NULL. */
     void (*refuse)(AtaCommand *cmd);
     /* The answer of IDENTIFY (PACKET) DEVICE. */
@@ -109,6 +111,8 @@ BlockBackend *ata_backend(HwAtaDrive *drive);
 
 /* Ends the command: @error 0, or bits of the error register. */
 void ata_end(AtaCommand *cmd, uint8_t error);
+/* Ends it with what the drive is, as after a reset (ACS-3, 9.12). */
+void ata_end_with_signature(AtaCommand *cmd);
 /* The command answers with the @size bytes that it fills in; NULL: out of memory, it has ended. */
 uint8_t *ata_answer(AtaCommand *cmd, size_t size);
 /* What the FIS says: the first sector, of 48 or 28 bits, and how many. */

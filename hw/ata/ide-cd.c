@@ -35,11 +35,6 @@ static void packet_done(ScsiCommand *scsi)
     s->cmd = NULL;
     cmd->moved = scsi->pos;
     cmd->count = TO_HOST | COMMAND;
-    if (scsi->kind != SCSI_IDLE) {
-        scsi_abandon(scsi); /* the host's memory was less than the answer: it asked for no more */
-        ata_end(cmd, 0);
-        return;
-    }
     ata_end(cmd,
             scsi->status == SCSI_GOOD ? 0 : (uint8_t)(scsi->sense_key << KEY_SHIFT | ATA_ABRT));
 }
@@ -66,7 +61,7 @@ static void cd_start(AtaCommand *cmd)
         return;
     case ATA_DEVICE_RESET:
         ata_reset(cmd->drive);
-        ata_end(cmd, 0);
+        ata_end_with_signature(cmd);
         return;
     }
     ata_end(cmd, ATA_ABRT);

@@ -342,6 +342,7 @@ static void hw_ide_hd_class_init(HwIdeHdClass *klass)
     ac->signature = ATA_SIGNATURE_DISK;
     ac->start = hd_start;
     ac->transfer = hd_transfer;
+    ac->flush = flush;
     ac->identify = hd_identify;
     ac->backend = hd_backend;
     hw_ata_class_bind(ac, hd_props, NULL);

@@ -81,7 +81,7 @@ static uint16_t delete_sq(HwNvme *s, const NvmeCommand *c)
     if (!is_io_queue(s, n) || !s->sqs[n].ring.size) {
         return NVME_INVALID_QUEUE_ID;
     }
-    nvme_drain(s);
+    nvme_drain(s, n);
     s->sqs[n] = (NvmeSq){ 0 };
     return NVME_OK;
 }

@@ -30,6 +30,7 @@ typedef struct NvmeRequest {
     /* Dataset Management: what is still to be done. Format NVM: one range that shrinks. */
     NvmeRange *ranges;
     unsigned n_ranges;
+    struct NvmeRequest *next_parked;
     /* Compare: a piece, and how much was found equal. */
     struct iovec piece;
     uint64_t offset, bytes, equal;
@@ -298,6 +299,18 @@ static uint16_t write_zeroes(HwNvme *s, unsigned sq, const NvmeCommand *c)
 
 /* ---- Ranges, one after the other ---- */
 
+static void stop_between_ranges(NvmeRequest *r)
+{
+    HwNvme *s = r->s;
+
+    if (s->stopping_sq == r->sq || s->stopping_sq == NVME_ALL_QUEUES) {
+        finish(r, ABORTED_BY_DELETION);
+    } else {
+        r->next_parked = s->parked;
+        s->parked = r;
+    }
+}
+
 static void next_range(BlockRequest *io, int error)
 {
     NvmeRequest *r = io->opaque;
@@ -307,8 +320,8 @@ static void next_range(BlockRequest *io, int error)
         io_done(io, error);
         return;
     }
-    if (r->s->stopping) { /* the queue goes away */
-        finish(r, ABORTED_BY_DELETION);
+    if (r->s->stopping) {
+        stop_between_ranges(r);
         return;
     }
     io->offset = range->offset;
@@ -317,6 +330,16 @@ static void next_range(BlockRequest *io, int error)
     range->bytes -= io->bytes;
     r->n_ranges -= !range->bytes;
     submit(r);
+}
+
+void nvme_io_go_on(HwNvme *s)
+{
+    NvmeRequest *r;
+
+    while ((r = s->parked)) {
+        s->parked = r->next_parked;
+        next_range(&r->io, 0);
+    }
 }
 
 static void begin_ranges(NvmeRequest *r, NvmeRange *ranges, unsigned n)

@@ -21,8 +21,9 @@ enum {
     NVME_PAGE = 4096,
     NVME_MAX_PAGE_SHIFT = 4,   /* pages of up to 64 KiB */
     NVME_MAX_IN_FLIGHT = 1024, /* commands that use the disk */
-    NVME_MAX_EVENTS = 4,       /* Asynchronous Event Requests that wait */
-    NVME_TEMPERATURE = 323,    /* K */
+    NVME_ALL_QUEUES = 1 << 16,
+    NVME_MAX_EVENTS = 4,    /* Asynchronous Event Requests that wait */
+    NVME_TEMPERATURE = 323, /* K */
     NVME_WARNING_TEMPERATURE = 343,
     NVME_PENDING = 0xffff, /* instead of a status: the answer comes later */
 };
@@ -31,8 +32,8 @@ typedef struct NvmeRing {
     uint64_t addr;
     uint16_t size; /* entries; 0: there is no such queue */
     uint16_t head, tail;
-    uint8_t *host;        /* valid while `view` is the current one */
-    const FlatView *view; /* NULL: to be looked up */
+    uint8_t *host;        /* valid while that is the view of memory whose serial number this is: */
+    uint64_t view_serial; /* 0: to be looked up */
 } NvmeRing;
 
 typedef struct NvmeSq {
@@ -86,6 +87,8 @@ typedef struct HwNvme {
     unsigned in_flight;                /* requests to the disk */
     bool running;                      /* nvme_run() is: it is not entered again */
     bool stopping;                     /* nothing new is begun */
+    unsigned stopping_sq;              /* then: the queue that goes away, or NVME_ALL_QUEUES */
+    struct NvmeRequest *parked;        /* then: others' commands, between two of their ranges */
     unsigned first;                    /* the queue whose turn it is */
     unsigned top;                      /* no queue above it was made */
     Timer again;
@@ -115,8 +118,8 @@ uint16_t nvme_make_sq(HwNvme *s, unsigned n, uint64_t addr, unsigned size, unsig
 uint16_t nvme_make_cq(HwNvme *s, unsigned n, uint64_t addr, unsigned size);
 /* False: a state has rings that cannot be. */
 bool nvme_rings_are_good(const HwNvme *s);
-/* Waits until no command is under way; what they were is answered if the queues are still there. */
-void nvme_drain(HwNvme *s);
+/* Waits until no command of submission queue @sq, or NVME_ALL_QUEUES, is under way; what they were is answered if the queues are still there. */
+void nvme_drain(HwNvme *s, unsigned sq);
 
 /* ---- nvme-dma.c ---- */
 
@@ -161,6 +164,8 @@ bool nvme_is_too_hot_or_cold(const HwNvme *s);
 
 /* A command of I/O queue @sq. */
 void nvme_io(HwNvme *s, unsigned sq, const NvmeCommand *c);
+/* Goes on with the commands that were parked. */
+void nvme_io_go_on(HwNvme *s);
 /* Admin commands that end later. The first answers @c when all that was written before is on the disk. NVME_PENDING, or why not. */
 uint16_t nvme_flush_for(HwNvme *s, const NvmeCommand *c);
 uint16_t nvme_format(HwNvme *s, const NvmeCommand *c);

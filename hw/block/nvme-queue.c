@@ -2,7 +2,7 @@
 /*
  * The queues of the NVMe controller (NVM Express Base 1.4, 4.1): doorbells, taking commands, posting answers, interrupts.
  *
- * A run takes a bounded number of commands from each queue and begins them together; a timer that is due at once goes on with the rest, so that a
+ * A run takes a bounded number of commands, begins them together, and next time begins with another queue; a timer that is due at once goes on with the rest, so that a
  * driver that adds commands as fast as they are taken does not hold the machine lock for ever. A queue whose answers have no room, or that finds
  * the disk's requests used up, is looked at again when the driver has taken answers, or when requests are finished.
  */
@@ -12,7 +12,7 @@
 #include "util/bytes.h"
 #include "util/log.h"
 
-enum { MAX_COMMANDS = 256 }; /* of a queue in one run */
+enum { MAX_COMMANDS = 256 }; /* in one run */
 
 void nvme_fail(HwNvme *s, const char *what)
 {
@@ -33,16 +33,16 @@ static bool is_at_work(const HwNvme *s)
 /* All of the ring in the host's memory, or NULL: it is not (any more) in guest RAM. */
 static uint8_t *ring_host(HwNvme *s, NvmeRing *ring, unsigned entry, bool write)
 {
-    const FlatView *view = memory_view();
+    uint64_t serial = memory_view()->serial;
 
-    if (ring->view != view) {
+    if (ring->view_serial != serial) {
         uint64_t bytes = (uint64_t)ring->size * entry, n = bytes;
 
         ring->host = hw_pci_dma_map(&s->parent, ring->addr, &n, write);
         if (!ring->host || n < bytes) {
             return NULL;
         }
-        ring->view = view;
+        ring->view_serial = serial;
     }
     return ring->host;
 }
@@ -217,12 +217,12 @@ static void start(HwNvme *s, unsigned n, const NvmeCommand *c)
     }
 }
 
-/* True: there is more to take. */
-static bool run_queue(HwNvme *s, unsigned n)
+/* Takes not more than @*left. True: there is more to take. */
+static bool run_queue(HwNvme *s, unsigned n, unsigned *left)
 {
     NvmeSq *sq = &s->sqs[n];
 
-    for (unsigned i = 0; sq->ring.size && sq->ring.head != sq->ring.tail; i++) {
+    for (; sq->ring.size && sq->ring.head != sq->ring.tail; --*left) {
         const uint8_t *host = ring_host(s, &sq->ring, NVME_SQE, false);
         NvmeCommand c;
 
@@ -232,7 +232,7 @@ static bool run_queue(HwNvme *s, unsigned n)
         if (s->csts & NVME_CSTS_CFS) {
             break;
         }
-        if (i == MAX_COMMANDS) {
+        if (!*left) {
             return true;
         }
         if (s->in_flight >= NVME_MAX_IN_FLIGHT || !has_room(&s->cqs[sq->cq])) {
@@ -258,7 +258,7 @@ static bool has_work(const HwNvme *s)
 
 static bool run_queues(HwNvme *s)
 {
-    unsigned n = s->top + 1;
+    unsigned n = s->top + 1, left = MAX_COMMANDS;
     bool more = false;
 
     block_plug();
@@ -266,7 +266,7 @@ static bool run_queues(HwNvme *s)
         unsigned q = (s->first + i) % n;
 
         if (s->work[q / 64] >> q % 64 & 1) {
-            more |= run_queue(s, q);
+            more |= run_queue(s, q, &left);
         }
     }
     s->first = (s->first + 1) % n;
@@ -307,12 +307,14 @@ void nvme_look_for_work(HwNvme *s)
     nvme_run_later(s);
 }
 
-void nvme_drain(HwNvme *s)
+void nvme_drain(HwNvme *s, unsigned sq)
 {
     s->stopping = true;
+    s->stopping_sq = sq;
     block_drain(s->blk);
     s->stopping = false;
-    g_assert(!s->in_flight);
+    g_assert(sq != NVME_ALL_QUEUES || !s->in_flight);
+    nvme_io_go_on(s);
     if (has_work(s)) {
         nvme_run_later(s);
     }

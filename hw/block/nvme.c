@@ -68,7 +68,7 @@ static void clear(HwNvme *s)
 
 static void disable(HwNvme *s)
 {
-    nvme_drain(s);
+    nvme_drain(s, NVME_ALL_QUEUES);
     clear(s);
 }
 
@@ -292,7 +292,7 @@ static void nvme_unrealize(HwPciDevice *dev)
 {
     HwNvme *s = (HwNvme *)dev;
 
-    nvme_drain(s);
+    nvme_drain(s, NVME_ALL_QUEUES);
     timer_cancel(&s->again);
     block_release(s->blk);
 }
@@ -312,7 +312,7 @@ static bool nvme_post_load(HwPciDevice *dev, GError **error)
         return false;
     }
     for (unsigned i = 0; i < NVME_N_QUEUES; i++) {
-        s->sqs[i].ring.view = s->cqs[i].ring.view = NULL;
+        s->sqs[i].ring.view_serial = s->cqs[i].ring.view_serial = 0;
         s->cqs[i].reserved = 0;
         s->cqs[i].dirty = false;
     }

@@ -456,6 +456,25 @@ void hw_device_reset(HwDevice *dev)
     }
 }
 
+static bool is_below(const HwDevice *dev, const HwDevice *top)
+{
+    while (dev && dev != top) {
+        dev = dev->bus ? dev->bus->owner : NULL;
+    }
+    return dev;
+}
+
+void hw_device_reset_tree(HwDevice *top)
+{
+    for (unsigned i = 0; i < realized->len; i++) {
+        HwDevice *dev = g_ptr_array_index(realized, i);
+
+        if (is_below(dev, top)) {
+            hw_device_reset(dev);
+        }
+    }
+}
+
 /* ---- Regions and interrupts ---- */
 
 void hw_device_add_region(HwDevice *dev, MemoryRegion *region)

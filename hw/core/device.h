@@ -133,6 +133,8 @@ HwDevice *hw_device_new(GType type, const char *id);
 bool hw_device_set_prop(HwDevice *dev, const char *name, const char *value, GError **error);
 bool hw_device_realize(HwDevice *dev, GError **error);
 void hw_device_reset(HwDevice *dev);
+/* The same for @top, which is realized, and then for all that is plugged into it, into that, and so on. */
+void hw_device_reset_tree(HwDevice *top);
 /* In realize: declares a register window / an interrupt output. The region must live in the
  * device's struct. */
 void hw_device_add_region(HwDevice *dev, MemoryRegion *region);

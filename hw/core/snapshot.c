@@ -451,19 +451,20 @@ static bool write_state(const Where *where, const char *name, const GPtrArray *s
     return snapshot_writer_finish(w, name, virtual_now(), error);
 }
 
-static bool settle_disks(const GPtrArray *disks, GError **error)
+/* No request is in flight any more, neither of disks whose contents are not kept: it would be in no state. */
+static bool settle_disks(GError **error)
 {
-    for (unsigned i = 0; i < disks->len; i++) {
-        BlockBackend *blk = g_ptr_array_index(disks, i);
+    BlockBackend *blk;
 
+    for (unsigned i = 0; (blk = block_nth(i)) != NULL; i++) {
         if (block_has_held(blk)) {
             g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN,
                         "drive %s has requests that the host failed; mend that and cont first",
                         block_id(blk));
             return false;
         }
-        block_drain(blk);
     }
+    block_drain_all();
     return true;
 }
 
@@ -503,7 +504,7 @@ bool hw_snapshot_save(const char *tag, GError **error)
         return false;
     }
     if (!check_tag(tag, error) || !check_machine(error) || !check_devices(error) ||
-        !settle_disks(disks, error)) {
+        !settle_disks(error)) {
         return false;
     }
     where = find_snapshot(tag, true);
@@ -659,7 +660,6 @@ static bool take_disks_back(const GPtrArray *sections, const GPtrArray *disks, c
         const SnapshotSection *s = snapshot_section_find(sections, name);
         g_autofree char *id = is_internal(s) ? internal_id(s, where, blk) : NULL;
 
-        block_drain(blk);
         if (!(id ? block_snapshot_apply(blk, id, error)
                  : block_pwrite_zeroes(blk, 0, block_length(blk), error))) {
             return false;
@@ -736,6 +736,7 @@ static bool load_from(const Where *where, bool lazy, GError **error)
         return false;
     }
     hw_devices_foreach(settle_device, NULL);
+    block_drain_all(); /* what is read still goes to the old memory */
     ok = take_contents(r, sections, disks, where, error) && take_on(sections, all, error);
     memory_written(ram_base, ram_size);
     if (!ok) {

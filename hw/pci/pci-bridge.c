@@ -112,7 +112,7 @@ static void reset_secondary(HwPciBridge *s)
 {
     for (unsigned i = 0; i < HW_PCI_N_DEVFN; i++) {
         if (s->secondary->devices[i]) {
-            hw_device_reset(&s->secondary->devices[i]->parent);
+            hw_device_reset_tree(&s->secondary->devices[i]->parent);
         }
     }
 }

@@ -97,33 +97,49 @@ static void read_disc_information(ScsiCommand *cmd)
 
 /* ---- Features and events ---- */
 
-static uint8_t *put_feature(uint8_t *p, uint16_t code, uint8_t version, const uint8_t *data,
-                            uint8_t n)
-{
-    enum { PERSISTENT_CURRENT = 3 };
+enum { FEATURE_PROFILES = 0x0000, FEATURE_CD_READ = 0x001e, FEATURE_DVD_READ = 0x001f };
 
-    bytes_put_be16(p, code);
-    p[2] = (uint8_t)(version << 2 | PERSISTENT_CURRENT);
-    p[3] = n;
-    memcpy(p + 4, data, n);
-    return p + 4 + n;
+typedef struct Feature {
+    uint16_t code;
+    uint8_t version, size, data[8];
+} Feature;
+
+/* What depends on the medium is current while there is one of its kind; the rest always (persistent). */
+static bool is_current(const ScsiDisk *d, unsigned code)
+{
+    return (code != FEATURE_CD_READ && code != FEATURE_DVD_READ) ||
+           (scsi_has_medium(d) && is_dvd(d) == (code == FEATURE_DVD_READ));
+}
+
+static uint8_t *put_feature(const ScsiDisk *d, uint8_t *p, const Feature *f)
+{
+    enum { PERSISTENT = 2, DVD_CURRENT_AT = 6, CD_CURRENT_AT = 10 };
+    bool current = is_current(d, f->code);
+
+    bytes_put_be16(p, f->code);
+    p[2] = (uint8_t)(f->version << 2 | current);
+    p[2] |= f->code == FEATURE_CD_READ || f->code == FEATURE_DVD_READ ? 0 : PERSISTENT;
+    p[3] = f->size;
+    memcpy(p + 4, f->data, f->size);
+    if (f->code == FEATURE_PROFILES) {
+        p[DVD_CURRENT_AT] = is_current(d, FEATURE_DVD_READ);
+        p[CD_CURRENT_AT] = is_current(d, FEATURE_CD_READ);
+    }
+    return p + 4 + f->size;
 }
 
 /* MMC-6, 6.6, and the features of 5.3. */
 static void get_configuration(ScsiCommand *cmd)
 {
-    static const struct {
-        uint16_t code;
-        uint8_t version, size, data[8];
-    } features[] = {
-        { 0x0000, 0, 8, { 0, PROFILE_DVD_ROM, 0, 0, 0, PROFILE_CD_ROM, 0, 0 } },
+    static const Feature features[] = {
+        { FEATURE_PROFILES, 0, 8, { 0, PROFILE_DVD_ROM, 0, 0, 0, PROFILE_CD_ROM, 0, 0 } },
         { 0x0001, 2, 8, { 0, 0, 0, 7 /* Serial ATA */, 3 /* INQUIRY, device busy */, 0, 0, 0 } },
         { 0x0003, 1, 4, { 0x29 /* a tray that ejects and locks */, 0, 0, 0 } },
         { 0x0010, 0, 8, { 0, 0, SECTOR >> 8, 0, 0, 1, 0, 0 } },
-        { 0x001e, 2, 4, { 0 } },
-        { 0x001f, 1, 4, { 0 } },
+        { FEATURE_CD_READ, 2, 4, { 0 } },
+        { FEATURE_DVD_READ, 1, 4, { 0 } },
     };
-    enum { ALL = 0, CURRENT = 1, ONE = 2 };
+    enum { ALL = 0, ONE = 2 }; /* 1: what is current */
     uint8_t which = cmd->cdb[1] & 3, *p = cmd->buf + 8;
     uint16_t first = bytes_get_be16(cmd->cdb + 2);
 
@@ -135,9 +151,11 @@ static void get_configuration(ScsiCommand *cmd)
         bytes_put_be16(cmd->buf + 6, is_dvd(cmd->disk) ? PROFILE_DVD_ROM : PROFILE_CD_ROM);
     }
     for (unsigned i = 0; i < G_N_ELEMENTS(features); i++) {
-        if (which == ONE ? features[i].code == first : features[i].code >= first) {
-            p = put_feature(p, features[i].code, features[i].version, features[i].data,
-                            features[i].size);
+        const Feature *f = &features[i];
+
+        if (which == ONE ? f->code == first
+                         : f->code >= first && (which == ALL || is_current(cmd->disk, f->code))) {
+            p = put_feature(cmd->disk, p, f);
         }
     }
     bytes_put_be32(cmd->buf, (uint32_t)(p - cmd->buf - 4));

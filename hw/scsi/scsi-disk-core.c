@@ -13,7 +13,7 @@
 #include "softmmu/memory.h"
 #include "util/bytes.h"
 
-enum { PIECE = 64 << 10, MAX_DISCARD = 1 << 30 };
+enum { PIECE = 64 << 10 };
 enum { CDB_FUA = 0x08 };
 
 /* ---- The end of a command ---- */
@@ -213,22 +213,33 @@ static void copy(ScsiCommand *cmd, uint8_t *buf, uint64_t len, bool to_host)
     }
 }
 
-static void next_piece(ScsiCommand *cmd);
+static void run_pieces(ScsiCommand *cmd);
+
+/* False: the command has ended. */
+static bool take_piece(ScsiCommand *cmd)
+{
+    uint32_t within = (uint32_t)(cmd->pos % cmd->disk->block_size);
+
+    if (cmd->piece_error) {
+        io_failed(cmd);
+        return false;
+    }
+    if (cmd->kind == SCSI_READING) {
+        copy(cmd, (uint8_t *)cmd->bounce.iov_base + within,
+             MIN(cmd->io.bytes - within, cmd->bytes - cmd->bytes_done), true);
+    }
+    return true;
+}
 
 static void piece_done(BlockRequest *io, int error)
 {
     ScsiCommand *cmd = io->opaque;
-    uint32_t within = (uint32_t)(cmd->pos % cmd->disk->block_size);
 
-    if (error) {
-        io_failed(cmd);
-        return;
+    cmd->piece_error = error;
+    cmd->piece_ended = true;
+    if (!cmd->submitting && take_piece(cmd)) {
+        run_pieces(cmd);
     }
-    if (cmd->kind == SCSI_READING) {
-        copy(cmd, (uint8_t *)cmd->bounce.iov_base + within,
-             MIN(io->bytes - within, cmd->bytes - cmd->bytes_done), true);
-    }
-    next_piece(cmd);
 }
 
 static void submit_piece(ScsiCommand *cmd, BlockOp op, uint64_t at, uint64_t bytes)
@@ -239,9 +250,13 @@ static void submit_piece(ScsiCommand *cmd, BlockOp op, uint64_t at, uint64_t byt
                               .bytes = bytes,
                               .iov = &cmd->bounce,
                               .n_iov = 1,
+                              .not_at_hand = true, /* the lock is free between pieces */
                               .done = piece_done,
                               .opaque = cmd };
+    cmd->submitting = true;
+    cmd->piece_ended = false;
     block_submit(cmd->disk->blk, &cmd->io);
+    cmd->submitting = false;
 }
 
 static void read_piece(ScsiCommand *cmd)
@@ -254,8 +269,8 @@ static void read_piece(ScsiCommand *cmd)
     submit_piece(cmd, BLOCK_READ, cmd->offset + first, MIN(last - first, PIECE));
 }
 
-/* Whole blocks of what buf has and the transfer brings are written; the rest stays in buf. */
-static void write_piece(ScsiCommand *cmd)
+/* Whole blocks of what buf has and the transfer brings are written; the rest stays in buf. False: nothing is left to write. */
+static bool write_piece(ScsiCommand *cmd)
 {
     uint32_t size = cmd->disk->block_size, kept = (uint32_t)(cmd->pos % size);
     uint64_t left = cmd->bytes - cmd->bytes_done, first = cmd->pos - kept;
@@ -264,23 +279,36 @@ static void write_piece(ScsiCommand *cmd)
 
     if (!whole) {
         copy(cmd, cmd->buf + kept, left, false);
-        moved(cmd);
-        return;
+        return false;
     }
     memcpy(to, cmd->buf, kept);
     copy(cmd, to + kept, whole - kept, false);
     submit_piece(cmd, BLOCK_WRITE, cmd->offset + first, whole);
+    return true;
 }
 
-static void next_piece(ScsiCommand *cmd)
+/* False: all was moved. */
+static bool next_piece(ScsiCommand *cmd)
 {
     if (cmd->bytes_done == cmd->bytes) {
-        moved(cmd);
-    } else if (cmd->kind == SCSI_READING) {
-        read_piece(cmd);
-    } else {
-        write_piece(cmd);
+        return false;
     }
+    if (cmd->kind == SCSI_WRITING) {
+        return write_piece(cmd);
+    }
+    read_piece(cmd);
+    return true;
+}
+
+/* One after the other. One that ends within its submission is taken here and not from within, as there may be many. */
+static void run_pieces(ScsiCommand *cmd)
+{
+    do {
+        if (!next_piece(cmd)) {
+            moved(cmd);
+            return;
+        }
+    } while (cmd->piece_ended && take_piece(cmd));
 }
 
 static void transfer_blocks(ScsiCommand *cmd)
@@ -294,7 +322,7 @@ static void transfer_blocks(ScsiCommand *cmd)
     }
     if (cmd->pos % size || cmd->bytes % size) {
         cmd->bounce.iov_base = g_malloc(PIECE);
-        next_piece(cmd);
+        run_pieces(cmd);
         return;
     }
     cmd->io = (BlockRequest){ .op = cmd->kind == SCSI_READING ? BLOCK_READ : BLOCK_WRITE,
@@ -339,7 +367,7 @@ void scsi_abandon(ScsiCommand *cmd)
 
 static void start_stop(ScsiCommand *cmd)
 {
-    enum { START = 1, LOAD_EJECT = 2, CONDITION = 0xf0 };
+    enum { START = 1, LOAD_EJECT = 2, NO_FLUSH = 4, CONDITION = 0xf0 };
     ScsiDisk *d = cmd->disk;
     bool eject = (cmd->cdb[4] & LOAD_EJECT) && !(cmd->cdb[4] & CONDITION) && d->removable;
 
@@ -350,7 +378,11 @@ static void start_stop(ScsiCommand *cmd)
     if (eject) {
         d->ejected = !(cmd->cdb[4] & START);
     }
-    scsi_good(cmd);
+    if ((cmd->cdb[4] & (START | NO_FLUSH)) || d->cdrom) {
+        scsi_good(cmd);
+    } else {
+        cmd->kind = SCSI_NO_DATA; /* what it keeps is written first (SBC-3, 5.24) */
+    }
 }
 
 /* First block and number of blocks of READ, WRITE, VERIFY in all their sizes. */

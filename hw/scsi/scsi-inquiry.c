@@ -219,6 +219,10 @@ void scsi_mode_sense(ScsiCommand *cmd)
         scsi_fail(cmd, SENSE_BAD_CDB);
         return;
     }
+    for (size_t at = before; cmd->disk->cdrom && control == CHANGEABLE && at < n;
+         at += 2u + b[at + 1]) {
+        memset(b + at + 2, 0, b[at + 1]); /* nothing is */
+    }
     b[wide ? 3 : 2] = flags;
     b[wide ? 1 : 0] = (uint8_t)(n - (wide ? 2 : 1));
     scsi_respond(cmd, n, wide ? bytes_get_be16(cmd->cdb + 7) : cmd->cdb[4]);

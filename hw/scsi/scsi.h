@@ -77,6 +77,8 @@ struct ScsiCommand {
     struct iovec *iov;   /* of the transfer, borrowed */
     int n_iov;
     uint64_t bytes, bytes_done;
+    bool submitting, piece_ended; /* a piece is being submitted; it has ended */
+    int piece_error;
     unsigned next_range;
 };
 

@@ -159,6 +159,8 @@ enum { XHCI_MAX_LINKS = 32 };
 bool xhci_ring_next(HwXhci *s, uint64_t *ring, XhciTrb *trb, bool *chained);
 /* Whether @n more events have a place in the ring of interrupter @intr beside those reserved. */
 bool xhci_event_room(HwXhci *s, unsigned intr, unsigned n);
+/* The ring has all the room that it is ever going to have. */
+bool xhci_event_ring_is_free(HwXhci *s, unsigned intr);
 /* @trb: without the cycle bit. Events that have no place are lost. */
 void xhci_event(HwXhci *s, unsigned intr, const XhciTrb *trb, bool quiet);
 void xhci_update_interrupts(HwXhci *s);

@@ -113,6 +113,11 @@ static bool is_empty(HwXhci *s, unsigned intr)
            base + (uint64_t)s->er_index[intr] * XHCI_TRB == (s->erdp[intr] & ~15ull);
 }
 
+bool xhci_event_ring_is_free(HwXhci *s, unsigned intr)
+{
+    return !s->reserved[intr] && is_empty(s, intr) && count_room(s, intr, 1);
+}
+
 static void interrupt(HwXhci *s, unsigned intr)
 {
     s->erdp[intr] |= ERDP_BUSY;

@@ -234,7 +234,7 @@ static void send_events(XhciTd *td, unsigned code)
 
         if (trb_type(trb) == TRB_EVENT_DATA) {
             if (trb->control & TRB_IOC) {
-                send_event(td, trb, code, sum, true);
+                send_event(td, trb, over ? code : CC_SUCCESS, sum, true);
             }
             sum = 0;
             continue;
@@ -374,11 +374,13 @@ static void submit(XhciTd *td)
 static bool run_next(HwXhci *s, unsigned ep)
 {
     XhciTd *td = td_read(s, ep);
+    bool fits;
 
     if (!td) {
         return false;
     }
-    if (!xhci_event_room(s, td->intr, td->n_events)) {
+    fits = xhci_event_room(s, td->intr, td->n_events);
+    if (!fits && !xhci_event_ring_is_free(s, td->intr)) {
         s->kicked[ep / 64] |= 1ull << ep % 64;
         s->starved = true;
         td_free(td);
@@ -387,7 +389,7 @@ static bool run_next(HwXhci *s, unsigned ep)
     s->td[ep] = td;
     s->reserved[td->intr] += td->n_events;
     s->waiting[ep / 64] &= ~(1ull << ep % 64);
-    if (!prepare(td)) {
+    if (!fits || !prepare(td)) { /* more events than the ring has places, or nothing that can be */
         log_guest_error(
             "qemu-xhci: slot %u, endpoint %u: a bad transfer descriptor at %#" G_GINT64_MODIFIER
             "x",

@@ -249,8 +249,8 @@ static void write_interrupter(HwXhci *s, unsigned n, unsigned reg, uint32_t valu
         return;
     case 0x18:
     case 0x1c:
-        xhci_write_erdp(
-            s, n, with_half(s->erdp[n] & ~(uint64_t)(reg & 4 ? 0 : ERDP_BUSY), value, reg & 4));
+        /* Busy is cleared where 1 is written: not by what is there already, when the upper half is. */
+        xhci_write_erdp(s, n, with_half(s->erdp[n] & ~(uint64_t)ERDP_BUSY, value, reg & 4));
         if (s->starved) {
             s->starved = false;
             xhci_arm(s);

@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
@@ -198,6 +199,42 @@ def in_memory_chunks(data):
         at += packed
 
 
+def reads_under_way(kind):
+    """Reads of a disk that only reads, and slowly, are under way: savevm and loadvm wait for them, so that none is lost and none comes late."""
+    name, device, _ = KINDS[kind]
+    name = {"vda": "vdb"}.get(name, name)
+    with tempfile.TemporaryDirectory() as folder:
+        disk, slow = os.path.join(folder, "disk.img"), os.path.join(folder, "slow.img")
+        shutil.copyfile(machine.guest("demo.img"), disk)
+        data = os.urandom(4 << 20)
+        with open(slow, "wb") as f:
+            f.write(data)
+        argv = command(disk, "-drive", f"file={slow},format=raw,if=none,id=slow,readonly=on,throttling.bps-read={1 << 20}",
+                       "-device", f"{device},drive=slow")
+
+        def summed(console):
+            assert console.expect(r"([0-9a-f]{64})  -\n", machine.limit(60))[1] == hashlib.sha256(data).hexdigest()
+            console.expect(PROMPT, 20)
+
+        with Console(argv) as console:
+            console.expect(PROMPT, machine.limit(60))
+            console.line(f"sha256sum </dev/{name}")
+            console.expect("sha256sum", 20)
+            time.sleep(1)
+            assert "savevm:" not in monitor(console, "savevm one")
+            summed(console)
+            console.line(f"echo 3 >/proc/sys/vm/drop_caches; sha256sum </dev/{name}")
+            console.expect("sha256sum", 20)
+            time.sleep(1)
+            assert "loadvm:" not in monitor(console, "loadvm one")
+            summed(console)
+            console.run("true", PROMPT, 20)
+        with Console([*argv, "-loadvm", "one"]) as console:
+            summed(console)
+            console.line("poweroff -f")
+            console.wait(30)
+
+
 def damaged_later():
     """Damage that only the load of RAM finds, when the machine runs already, stops it for good, until there is other RAM."""
     with tempfile.TemporaryDirectory() as folder:
@@ -272,6 +309,8 @@ def main():
     tap.case("qcow2", qcow2)
     tap.case("beside-qcow2", beside_qcow2)
     tap.case("used-at-once", used_at_once)
+    tap.case("reads-under-way-virtio", reads_under_way, "virtio")
+    tap.case("reads-under-way-nvme", reads_under_way, "nvme")
     tap.case("damaged-later", damaged_later)
     tap.case("refused", refused)
     sys.exit(tap.finish())
