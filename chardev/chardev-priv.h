@@ -51,6 +51,7 @@ struct ChardevClass {
     bool (*attach)(Chardev *chr, const ChardevFrontend *frontend, void *opaque, GError **error);
     void (*detach)(Chardev *chr, void *opaque);
     size_t (*write)(Chardev *chr, const uint8_t *buf, size_t len);
+    bool (*has_room)(Chardev *chr);
     void (*accept_input)(Chardev *chr);
     void (*flush)(Chardev *chr);
 };
@@ -78,6 +79,7 @@ Chardev *chardev_mux_new(const char *id, Chardev *base);
 bool stream_attach(Chardev *chr, const ChardevFrontend *frontend, void *opaque, GError **error);
 void stream_detach(Chardev *chr, void *opaque);
 size_t stream_write(Chardev *chr, const uint8_t *buf, size_t len);
+bool stream_has_room(Chardev *chr);
 void stream_accept_input(Chardev *chr);
 /* Takes over the descriptors of a new connection and begins to read. */
 void stream_open(Chardev *chr, int fd_in, int fd_out);

@@ -105,6 +105,7 @@ static void chardev_class_init(ChardevClass *klass)
     klass->attach = stream_attach;
     klass->detach = stream_detach;
     klass->write = stream_write;
+    klass->has_room = stream_has_room;
     klass->accept_input = stream_accept_input;
     klass->flush = stream_flush;
 }
@@ -321,6 +322,11 @@ void chardev_detach(Chardev *chr, void *opaque)
 size_t chardev_write(Chardev *chr, const void *buf, size_t len)
 {
     return CHARDEV_GET_CLASS(chr)->write(chr, buf, len);
+}
+
+bool chardev_has_room(Chardev *chr)
+{
+    return CHARDEV_GET_CLASS(chr)->has_room(chr);
 }
 
 void chardev_accept_input(Chardev *chr)

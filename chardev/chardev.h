@@ -46,6 +46,8 @@ void chardev_detach(Chardev *chr, void *opaque);
  * oldest is never dropped, the writer waits on a regular back end; output to a disconnected socket
  * is dropped). Returns the bytes taken (always @len). */
 size_t chardev_write(Chardev *chr, const void *buf, size_t len);
+/* Little enough is queued that chardev_write() does not wait for a slow peer. Any thread. */
+bool chardev_has_room(Chardev *chr);
 /* The front end can take input again (after can_read said 0). Any thread. */
 void chardev_accept_input(Chardev *chr);
 /* Waits until queued output is written (at exit). */

@@ -50,6 +50,11 @@ void chardev_set_quit_handler(void (*f)(void))
 
 /* ---- Output ---- */
 
+static bool mux_has_room(Chardev *chr)
+{
+    return chardev_has_room(((ChardevMux *)chr)->host);
+}
+
 static void append_timestamp(GString *s)
 {
     g_autoptr(GDateTime) now = g_date_time_new_now_local();
@@ -373,6 +378,7 @@ static void chardev_mux_class_init(ChardevMuxClass *klass)
     klass->attach = mux_attach;
     klass->detach = mux_detach;
     klass->write = mux_write;
+    klass->has_room = mux_has_room;
     klass->accept_input = mux_accept_input;
     klass->is_open = mux_is_open;
     klass->flush = mux_flush;

@@ -150,6 +150,16 @@ size_t stream_write(Chardev *chr, const uint8_t *buf, size_t len)
     return len;
 }
 
+bool stream_has_room(Chardev *chr)
+{
+    bool room;
+
+    g_mutex_lock(&chr->lock);
+    room = chr->queue->len <= QUEUE_SOFT;
+    g_mutex_unlock(&chr->lock);
+    return room;
+}
+
 void stream_flush(Chardev *chr)
 {
     int waited = 0;

@@ -28,12 +28,10 @@ int p9_fid_new(P9Server *s, uint32_t id, P9Node *node, uint32_t uid, P9Fid **fid
 void p9_fid_free(P9Server *s, P9Fid *fid)
 {
     if (fid->kind == P9_FID_OPEN) {
-        P9Fid **link = &fid->node->open;
-
-        while (*link != fid) {
-            link = &(*link)->next_open;
+        *fid->open_link = fid->next_open;
+        if (fid->next_open) {
+            fid->next_open->open_link = fid->open_link;
         }
-        *link = fid->next_open;
         close(fid->fd);
         s->n_open--;
     }
@@ -55,6 +53,10 @@ void p9_fid_set_open(P9Server *s, P9Fid *fid, int fd)
     fid->kind = P9_FID_OPEN;
     fid->fd = fd;
     fid->next_open = fid->node->open;
+    fid->open_link = &fid->node->open;
+    if (fid->next_open) {
+        fid->next_open->open_link = &fid->next_open;
+    }
     fid->node->open = fid;
     s->n_open++;
 }

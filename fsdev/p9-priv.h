@@ -110,8 +110,8 @@ struct P9Fid {
     uint32_t uid; /* whose files the client makes by it */
     P9FidKind kind;
     P9Node *node;
-    int fd;           /* P9_FID_OPEN */
-    P9Fid *next_open; /* of the node */
+    int fd;                        /* P9_FID_OPEN */
+    P9Fid *next_open, **open_link; /* of the node; what points to this one */
     /* An attribute that is read or written. */
     char *name;
     uint8_t *value;

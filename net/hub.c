@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+enum { MAX_INBOX = 1024 };
+
 typedef struct HubPort {
     NetBackend *b;
     NetBackend *uplink; /* netdev=; NULL: a device is here */
@@ -33,8 +35,11 @@ static void distribute(HubPort *from, const NetFrame *f)
         memcpy(copy->data, f->data, f->len);
         copy->offload = f->offload;
         g_mutex_lock(&to->lock);
-        net_list_append(&to->inbox, copy);
+        if (to->inbox.n < MAX_INBOX) {
+            net_list_append(&to->inbox, g_steal_pointer(&copy));
+        }
         g_mutex_unlock(&to->lock);
+        g_free(copy); /* lost: its thread is behind */
         net_wake(to->b);
     }
     g_mutex_unlock(&ports_lock);

@@ -184,10 +184,11 @@ static void seal_tcp(NetFrame *f, const Headers *h, unsigned n)
 
 bool net_offload_is_sound(const NetOffload *o, size_t len)
 {
+    enum { MAX_SEGMENTS = 2048 };
     uint8_t gso = o->gso & ~NET_GSO_ECN;
 
-    if (gso && ((gso != NET_GSO_TCP4 && gso != NET_GSO_TCP6) || !o->gso_size ||
-                !(o->flags & NET_NEEDS_CSUM))) {
+    if (o->gso && ((gso != NET_GSO_TCP4 && gso != NET_GSO_TCP6) || !o->gso_size ||
+                   len / o->gso_size > MAX_SEGMENTS || !(o->flags & NET_NEEDS_CSUM))) {
         return false;
     }
     return !(o->flags & NET_NEEDS_CSUM) || (size_t)o->csum_start + o->csum_offset + 2 <= len;

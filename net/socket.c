@@ -23,7 +23,7 @@
 #include "util/bytes.h"
 
 enum { BUFFER = 512 << 10, MAX_IOV = 128, PREFIX = 4, OFFLOAD = 10 };
-enum { SOCKET_BYTES = 1 << 20, MAX_DATAGRAMS = 64 };
+enum { SOCKET_BYTES = 1 << 20, MAX_DATAGRAMS = 64, MAX_OUT = 8 << 20 };
 #define HAS_OFFLOAD 0x80000000u
 
 static const uint8_t greeting[60] = { 0x01, 0x80, 0xc2, 0,   0,   0x0e, 0x02, 0,   0,   0,   0,
@@ -81,15 +81,20 @@ static void connected(NetBackend *b, bool yes)
     b->now_connected = yes;
 }
 
+static void wait_to_reconnect(Link *l)
+{
+    l->reconnect_at = !l->is_server && l->reconnect
+                          ? g_get_monotonic_time() + (int64_t)l->reconnect * G_USEC_PER_SEC
+                          : 0;
+}
+
 static void hang_up(NetBackend *b)
 {
     Link *l = b->priv;
 
     close(l->fd);
     l->fd = -1;
-    l->reconnect_at = !l->is_server && l->reconnect
-                          ? g_get_monotonic_time() + (int64_t)l->reconnect * G_USEC_PER_SEC
-                          : 0;
+    wait_to_reconnect(l);
     connected(b, false);
 }
 
@@ -101,6 +106,7 @@ static bool begin_connect(NetBackend *b)
     l->reconnect_at = 0;
     l->fd = socket(l->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (l->fd < 0) {
+        wait_to_reconnect(l);
         return false;
     }
     set_up_fd(l->fd);
@@ -360,6 +366,9 @@ static void link_run(NetBackend *b, GArray *fds)
             finish_connect(b);
         }
         return;
+    }
+    if (!l->datagram && l->out.bytes >= MAX_OUT) {
+        net_list_clear(&sent); /* the peer does not read: a network may lose frames */
     }
     net_list_splice(&l->out, &sent);
     if (l->datagram) {

@@ -2,9 +2,9 @@
 /*
  * The queues of the NVMe controller (NVM Express Base 1.4, 4.1): doorbells, taking commands, posting answers, interrupts.
  *
- * A run takes a bounded number of commands, begins them together, and next time begins with another queue; a timer that is due at once goes on with the rest, so that a
- * driver that adds commands as fast as they are taken does not hold the machine lock for ever. A queue whose answers have no room, or that finds
- * the disk's requests used up, is looked at again when the driver has taken answers, or when requests are finished.
+ * A run takes a bounded number of commands, begins them together, and the next one begins with another queue; a timer that is due at once goes on
+ * with the rest, so that a driver that adds commands as fast as they are taken does not hold the machine lock for ever. A queue whose answers have
+ * no room, or that finds the disk's requests used up, is looked at again when the driver has taken answers, or when requests are finished.
  */
 #include "hw/block/nvme-priv.h"
 

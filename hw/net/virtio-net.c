@@ -10,6 +10,7 @@
 #include <string.h>
 #include "hw/virtio/virtio.h"
 #include "net/net.h"
+#include "net/offload.h"
 #include "softmmu/runstate.h"
 #include "util/bytes.h"
 #include "util/log.h"
@@ -192,12 +193,14 @@ static void fill_header(const HwVirtioNet *s, const NetOffload *o, unsigned n_ch
     bytes_put_le16(h + 10, (uint16_t)n_chains);
 }
 
-/* Takes chains with room for @need bytes; 0: there are not enough. Without MRG_RXBUF it is one chain, whatever its room. */
-static unsigned take_chains(HwVirtioNet *s, VirtQueue *q, uint64_t need, VirtqElement **chains)
+/* Takes chains with room for @need bytes; 0: there are not enough, and if *@never, there never will be, as the ring has room for no more. Without
+ * MRG_RXBUF it is one chain, whatever its room. */
+static unsigned take_chains(HwVirtioNet *s, VirtQueue *q, uint64_t need, VirtqElement **chains,
+                            bool *never)
 {
     bool one = !hw_virtio_has(&s->parent, F_MRG_RXBUF);
+    unsigned n = 0, slots = 0;
     uint64_t room = 0;
-    unsigned n = 0;
 
     do {
         VirtqElement *e;
@@ -205,14 +208,13 @@ static unsigned take_chains(HwVirtioNet *s, VirtQueue *q, uint64_t need, VirtqEl
         while (n < MAX_CHAINS && room < need && (!one || !n) && (e = virtqueue_pop(q))) {
             chains[n++] = e;
             room += e->in_len;
+            slots += e->slots;
         }
         if (n && (room >= need || one)) {
             return n;
         }
     } while (n < MAX_CHAINS && virtqueue_arm(q));
-    if (n == MAX_CHAINS) {
-        hw_virtio_fail(&s->parent, "buffers for reception are too small");
-    }
+    *never = n == MAX_CHAINS || slots >= q->num;
     if (n) {
         virtqueue_unpop(q, chains[0]);
     }
@@ -253,6 +255,7 @@ static bool net_receive(void *opaque, const NetFrame *f)
     VirtqElement *chains[MAX_CHAINS];
     unsigned pair, n;
     VirtQueue *q;
+    bool never;
 
     if (!vm_is_running()) {
         return false;
@@ -263,12 +266,12 @@ static bool net_receive(void *opaque, const NetFrame *f)
     pair = choose_pair(s, f);
     q = &s->parent.queues[2 * pair];
     /* What was finished for a driver that could do more is of no use to this one. */
-    if (!q->ready || (f->offload.gso | (f->offload.flags & NET_NEEDS_CSUM) ? !guest_takes(s) : 0)) {
+    if (!q->ready || (net_offload_needs(&f->offload) & ~guest_takes(s))) {
         return true;
     }
-    n = take_chains(s, q, header_size(s) + f->len, chains);
+    n = take_chains(s, q, header_size(s) + f->len, chains, &never);
     if (!n) {
-        return !hw_virtio_is_running(&s->parent);
+        return never || !hw_virtio_is_running(&s->parent); /* lost, or it waits */
     }
     write_frame(s, q, f, chains, n);
     s->published |= 1u << pair;
@@ -341,7 +344,11 @@ static void net_can_send(void *opaque)
     HwVirtioNet *s = opaque;
 
     for (unsigned i = 0; i < s->n_pairs; i++) {
-        hw_virtio_kick(&s->parent, 2 * i + 1);
+        if (vm_is_running()) {
+            hw_virtio_kick(&s->parent, 2 * i + 1);
+        } else {
+            hw_virtio_kick_later(&s->parent, 2 * i + 1, 0);
+        }
     }
 }
 

@@ -30,8 +30,8 @@ G_DEFINE_TYPE(HwVirtioBalloon, hw_virtio_balloon, HW_TYPE_VIRTIO)
 
 /* ---- What the driver gives ---- */
 
-/* Page numbers, at most MAX_PAGES of them, as drivers send them by 256. */
-static void inflate(const VirtqElement *e)
+/* Page numbers, at most MAX_PAGES of them, as drivers send them by 256. How many there were. */
+static uint64_t inflate(const VirtqElement *e)
 {
     uint64_t n = MIN(e->out_len / 4, MAX_PAGES);
 
@@ -47,6 +47,7 @@ static void inflate(const VirtqElement *e)
             log_guest_error("virtio-balloon-device: page %#x is not RAM", bytes_get_le32(pfn));
         }
     }
+    return n;
 }
 
 /* 5.5.6.7: the buffers are what is free. */
@@ -60,9 +61,10 @@ static void take_reported(const VirtqElement *e)
 static bool balloon_kick(HwVirtio *dev, unsigned n)
 {
     VirtQueue *q = &dev->queues[n];
+    uint64_t given = 0; /* pieces: each takes the host some time, with the lock held */
     bool more = true;
 
-    for (unsigned i = 0; i < q->num && more; i++) {
+    for (unsigned i = 0; i < q->num && more && given < MAX_PAGES; i++) {
         g_autofree VirtqElement *e = virtqueue_pop(q);
 
         if (!e) {
@@ -70,9 +72,10 @@ static bool balloon_kick(HwVirtio *dev, unsigned n)
             continue;
         }
         if (n == INFLATE) {
-            inflate(e);
+            given += inflate(e);
         } else if (n == REPORTING) {
             take_reported(e);
+            given += (uint64_t)e->n_in;
         }
         virtqueue_push(q, e, 0);
     }
@@ -121,7 +124,9 @@ static void set_target(void *opaque, uint64_t bytes)
 
 static uint64_t get_actual(void *opaque)
 {
-    return memory_size() - ((uint64_t)((HwVirtioBalloon *)opaque)->actual << PAGE_SHIFT);
+    uint64_t size = memory_size(), taken = ((HwVirtioBalloon *)opaque)->actual;
+
+    return size - MIN(size, taken << PAGE_SHIFT);
 }
 
 static const HwBalloonOps balloon_ops = { .set_target = set_target, .actual = get_actual };

@@ -357,6 +357,8 @@ static void legacy_write_register(HwVirtioPci *s, uint64_t offset, uint32_t valu
         break;
     case LEGACY_QUEUE_PFN:
         if (q) {
+            /* What is in flight ends with the size that its ring has. */
+            hw_virtio_set_queue_ready(s->dev, s->queue_select, false);
             q->num = q->max; /* no driver of these can choose */
             hw_virtio_set_legacy_queue(s->dev, s->queue_select, (uint64_t)value * LEGACY_PAGE,
                                        LEGACY_PAGE);

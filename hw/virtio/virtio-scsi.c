@@ -41,7 +41,7 @@ enum {
     RESP_SENSE = 12
 };
 enum { DEFAULT_SENSE = 96, MAX_SENSE = 252 };
-enum { S_OK = 0, S_OVERRUN = 1, S_BAD_TARGET = 3, S_FUNCTION_REJECTED = 11 };
+enum { S_OK = 0, S_OVERRUN = 1, S_BAD_TARGET = 3, S_FAILURE = 9, S_FUNCTION_REJECTED = 11 };
 
 /* Control requests (5.6.6.2). */
 enum { CONTROL_TMF = 0, TMF_SUBTYPE = 4, TMF_LUN = 8, TMF_SIZE = 24, CONTROL_MIN = 4 };
@@ -253,6 +253,7 @@ static void handle_control(HwVirtioScsi *s, VirtqElement *e)
 
     if (got < (is_tmf ? TMF_SIZE : CONTROL_MIN)) {
         log_guest_error("virtio-scsi-device: a control request that is too short");
+        response[0] = S_FAILURE;
     } else if (is_tmf) {
         response[0] = manage(s, request);
     }

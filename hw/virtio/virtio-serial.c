@@ -11,6 +11,7 @@
 #include <string.h>
 #include "chardev/chardev.h"
 #include "hw/virtio/virtio.h"
+#include "softmmu/runstate.h"
 #include "util/bytes.h"
 #include "util/log.h"
 
@@ -138,14 +139,14 @@ static bool send_events_of(HwVirtioSerial *s, HwSerialPort *port)
 /* Sends what waits, as long as there are buffers. */
 static void send_events(HwVirtioSerial *s)
 {
-    bool all = true;
+    bool all;
 
-    for (unsigned i = 0; i < s->max_ports && all; i++) {
-        all = !s->ports[i] || send_events_of(s, s->ports[i]);
-    }
-    if (!all) {
-        virtqueue_arm(&s->parent.queues[CONTROL_RX]);
-    }
+    do {
+        all = true;
+        for (unsigned i = 0; i < s->max_ports && all; i++) {
+            all = !s->ports[i] || send_events_of(s, s->ports[i]);
+        }
+    } while (!all && virtqueue_arm(&s->parent.queues[CONTROL_RX]));
     hw_virtio_publish(&s->parent, CONTROL_RX);
 }
 
@@ -227,19 +228,23 @@ static size_t deliver(HwSerialPort *port, const uint8_t *buf, size_t len)
     unsigned n = queue_of(port->nr, RX);
     VirtQueue *q = &dev->queues[n];
     size_t done = 0;
+    bool more = true;
 
-    for (unsigned i = 0; i < q->num && done < len; i++) {
+    for (unsigned i = 0; i < q->num && done < len && more; i++) {
         g_autofree VirtqElement *e = virtqueue_pop(q);
         uint64_t put;
 
         if (!e) {
-            break;
+            more = virtqueue_arm(q);
+            continue;
         }
         put = virtq_iov_write(e->in, e->n_in, 0, buf + done, len - done);
         virtqueue_push(q, e, put);
         done += put;
     }
-    virtqueue_arm(q);
+    if (more) {
+        virtqueue_arm(q); /* before there is something to deliver */
+    }
     hw_virtio_publish(dev, n);
     return done;
 }
@@ -249,6 +254,10 @@ static size_t port_can_read(void *opaque)
     HwSerialPort *port = opaque;
     HwVirtioSerial *s = port->serial;
 
+    if (s && !vm_is_running()) {
+        hw_virtio_kick_later(&s->parent, queue_of(port->nr, RX), 0); /* which asks again */
+        return 0;
+    }
     return s && !port->n_pending && (port->guest_open || !has_multiport(s)) &&
                    virtqueue_has_work(&s->parent.queues[queue_of(port->nr, RX)])
                ? PENDING
@@ -294,7 +303,7 @@ static void take_buffers(HwSerialPort *port)
 
 /* ---- Output ---- */
 
-/* False: the driver wants too much at once. */
+/* A chain is written in one piece, as the back end waits for its peer after each if that is slow. False: the driver wants too much at once. */
 static bool write_out(HwVirtioSerial *s, const HwSerialPort *port, VirtQueue *q,
                       const VirtqElement *e)
 {
@@ -302,8 +311,11 @@ static bool write_out(HwVirtioSerial *s, const HwSerialPort *port, VirtQueue *q,
         hw_virtio_fail(&s->parent, "%" G_GUINT64_FORMAT " bytes of output at once", e->out_len);
         return false;
     }
-    for (int i = 0; i < e->n_out && port && port->chr; i++) {
-        chardev_write(port->chr, e->out[i].iov_base, e->out[i].iov_len);
+    if (port && port->chr) {
+        g_autofree uint8_t *bytes = g_malloc(e->out_len);
+
+        virtq_iov_read(e->out, e->n_out, 0, bytes, e->out_len);
+        chardev_write(port->chr, bytes, e->out_len);
     }
     virtqueue_push(q, e, 0);
     return true;
@@ -311,13 +323,21 @@ static bool write_out(HwVirtioSerial *s, const HwSerialPort *port, VirtQueue *q,
 
 static bool transmit(HwVirtioSerial *s, unsigned n)
 {
+    enum { PATIENCE_NS = 10000000 };
     VirtQueue *q = &s->parent.queues[n];
+    const HwSerialPort *port = port_of(s, n);
     bool more = true;
 
     for (unsigned i = 0; i < q->num && more; i++) {
-        g_autofree VirtqElement *e = virtqueue_pop(q);
+        g_autofree VirtqElement *e = NULL;
 
-        more = e ? write_out(s, port_of(s, n), q, e) : virtqueue_arm(q);
+        if (port && port->chr && !chardev_has_room(port->chr)) {
+            hw_virtio_kick_later(&s->parent, n, PATIENCE_NS); /* the peer does not read */
+            more = false;
+            break;
+        }
+        e = virtqueue_pop(q);
+        more = e ? write_out(s, port, q, e) : virtqueue_arm(q);
     }
     hw_virtio_publish(&s->parent, n);
     return more;

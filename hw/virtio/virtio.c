@@ -250,6 +250,14 @@ void hw_virtio_kick(HwVirtio *dev, uint32_t n)
     }
 }
 
+void hw_virtio_kick_later(HwVirtio *dev, unsigned n, int64_t ns)
+{
+    if (!dev->rekick) {
+        timer_set(&dev->rekick_timer, clock_now(CLOCK_VIRTUAL) + ns);
+    }
+    dev->rekick |= 1ull << n;
+}
+
 static void rekick_queues(void *opaque)
 {
     HwVirtio *dev = opaque;

@@ -91,6 +91,8 @@ void hw_virtio_publish(HwVirtio *dev, unsigned n);
 void hw_virtio_config_changed(HwVirtio *dev);
 /* The driver did something that cannot be answered: logs it, stops the device and asks the driver for a reset. */
 void hw_virtio_fail(HwVirtio *dev, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/* kick() comes for queue @n when the machine has run for @ns, or sooner. */
+void hw_virtio_kick_later(HwVirtio *dev, unsigned n, int64_t ns);
 
 /* ---- For transports ---- */
 

@@ -540,6 +540,15 @@ size_t chardev_write(Chardev *chr, const void *buf, size_t len)
     return len;
 }
 
+bool chardev_has_room(Chardev *chr)
+{
+    if (self.n_full) {
+        self.n_full--;
+        return false;
+    }
+    return true;
+}
+
 void chardev_accept_input(Chardev *chr)
 {
 }

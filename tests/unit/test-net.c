@@ -264,6 +264,25 @@ static void test_hostile_offloads(void)
     }
 }
 
+/* Refused, as cutting them up would never end, or give very many. */
+static void test_endless_segments(void)
+{
+    static const NetOffload bad[] = {
+        { .gso = NET_GSO_ECN, .csum_start = 34, .csum_offset = 16 },
+        { .gso = NET_GSO_ECN, .flags = NET_NEEDS_CSUM, .csum_start = 34, .csum_offset = 16 },
+        { .gso = NET_GSO_TCP4, .flags = NET_NEEDS_CSUM, .csum_start = 34, .csum_offset = 16 },
+        { .gso = NET_GSO_TCP4,
+          .flags = NET_NEEDS_CSUM,
+          .gso_size = 1,
+          .csum_start = 34,
+          .csum_offset = 16 },
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_assert_false(net_offload_is_sound(&bad[i], 60000));
+    }
+}
+
 /* ---- Back ends ---- */
 
 /* Both ways; what is large arrives large if the link carries that. */
@@ -480,6 +499,7 @@ int main(int argc, char **argv)
     g_test_add_func("/net/checksum", test_checksum);
     g_test_add_func("/net/segments", test_segments);
     g_test_add_func("/net/hostile-offloads", test_hostile_offloads);
+    g_test_add_func("/net/endless-segments", test_endless_segments);
     g_test_add_func("/net/refused", test_refused);
     g_test_add_func("/net/stream", test_stream);
     g_test_add_func("/net/dgram", test_dgram);
